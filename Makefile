@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# One non-recursive makefile. `make help` lists what it does; every variant has its own folder.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+DESTDIR ?=
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+V ?= 0
+CC ?= gcc
+BPF_CLANG ?= $(firstword $(foreach c,clang-14 clang clang-19 clang-16,$(shell command -v $(c))) clang)
+BPFTOOL ?= $(firstword $(foreach t,bpftool /usr/sbin/bpftool,$(shell command -v $(t))) bpftool)
+
+# release: what is installed. asan: unit tests. clang: the second compiler's opinion.
+VARIANT ?= release
+BUILD := build/$(VARIANT)
+GENERATED := build/generated
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(VARIANT),clang)
+override CC := $(BPF_CLANG)
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wtype-limits -Wformat=2 -Wconversion -Wno-sign-conversion \
+	-Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Werror=unused-function \
+	-Werror=implicit-function-declaration $(if $(filter 1,$(WERROR)),-Werror)
+PACKAGES := libbpf libelf libdw zlib libsystemd yaml-0.1 jansson libxxhash capstone
+PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+OPTIMISE := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+LINK := -pie -Wl,-z,relro,-z,now
+ifeq ($(VARIANT),asan)
+OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LINK := -fsanitize=address,undefined
+endif
+CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -DLORIS_VERSION='"$(VERSION)"' -Iuser -Iinclude -I$(GENERATED) \
+	$(PACKAGE_CFLAGS) $(WARNINGS) $(OPTIMISE) -MMD -MP $(CFLAGS)
+LIBS_AGENT := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liberty
+LIBS_CLIENT := $(shell pkg-config --libs jansson libsystemd 2>/dev/null) -lxxhash
+
+QUIET := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' $(1) $(2);)
+
+STAGES := base probe ingest aggregate identity alert history export query
+STAGE_SOURCES := $(sort $(foreach stage,$(STAGES),$(wildcard user/$(stage)/*.c)))
+AGENT_SOURCES := $(sort $(wildcard user/agent/*.c))
+CLI_SOURCES := $(sort $(wildcard user/cli/*.c))
+CLIENT_SOURCES := $(sort $(wildcard user/base/*.c) user/query/query_client.c)
+
+object = $(patsubst %.c,$(BUILD)/%.o,$(1))
+STAGE_OBJECTS := $(call object,$(STAGE_SOURCES))
+AGENT_OBJECTS := $(call object,$(AGENT_SOURCES))
+CLI_OBJECTS := $(call object,$(CLI_SOURCES))
+CLIENT_OBJECTS := $(call object,$(CLIENT_SOURCES))
+
+.PHONY: all
+all: $(BUILD)/lorisd $(BUILD)/loris ## build lorisd and loris (default)
+
+# --- kernel side -----------------------------------------------------------------------------
+
+BPF_SOURCES := $(sort $(wildcard bpf/*.bpf.c))
+BPF_OBJECTS := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(BPF_SOURCES))
+BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter \
+	-Wno-unused-function -Ivmlinux -Iinclude -Ibpf -MMD -MP
+
+build/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(QUIET)$(BPF_CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+build/bpf/loris.linked.o: $(BPF_OBJECTS)
+	$(call say,BPFLINK,$@)
+	$(QUIET)$(BPFTOOL) gen object $@ $^
+
+$(GENERATED)/loris.skel.h: build/bpf/loris.linked.o
+	@mkdir -p $(@D)
+	$(call say,SKELETON,$@)
+	$(QUIET)$(BPFTOOL) gen skeleton $< name loris_bpf > $@.new && mv $@.new $@
+
+# --- generated tables ------------------------------------------------------------------------
+
+# Names and numbers of this architecture's syscalls, from the headers at hand.
+$(GENERATED)/syscall_table.inc: Makefile
+	@mkdir -p $(@D)
+	$(call say,SYSCALLS,$@)
+	$(QUIET)echo '#include <asm/unistd.h>' | $(CC) -E -dM -xc - | \
+	sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9][0-9]*\)$$/{"\1", \2},/p' | LC_ALL=C sort > $@.new && mv $@.new $@
+
+# The interface description, as a string for GetInterfaceDescription.
+$(GENERATED)/agent_interface.inc: include/loris/org.loris.Agent.varlink Makefile
+	@mkdir -p $(@D)
+	$(call say,EMBED,$<)
+	$(QUIET)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@.new && mv $@.new $@
+
+GENERATED_FILES := $(GENERATED)/loris.skel.h $(GENERATED)/syscall_table.inc $(GENERATED)/agent_interface.inc
+
+# --- user side -------------------------------------------------------------------------------
+
+$(BUILD)/%.o: %.c Makefile | $(GENERATED_FILES)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(QUIET)$(CC) $(CFLAGS_ALL) -c $< -o $@
+
+$(BUILD)/lorisd: $(STAGE_OBJECTS) $(AGENT_OBJECTS)
+	$(call say,LINK,$@)
+	$(QUIET)$(CC) $(LINK) $^ $(LIBS_AGENT) -o $@
+
+$(BUILD)/loris: $(CLIENT_OBJECTS) $(CLI_OBJECTS)
+	$(call say,LINK,$@)
+	$(QUIET)$(CC) $(LINK) $^ $(LIBS_CLIENT) -o $@
+
+# --- tests -----------------------------------------------------------------------------------
+
+# One binary per file; they see every stage. They run without root and without a kernel.
+UNIT_SOURCES := $(sort $(wildcard tests/unit/*/*_test.c))
+UNIT_BINARIES := $(patsubst %.c,$(BUILD)/%,$(UNIT_SOURCES))
+
+$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(STAGE_OBJECTS) $(filter-out %/main.o,$(AGENT_OBJECTS))
+	$(call say,LINK,$@)
+	$(QUIET)$(CC) $(LINK) $^ $(LIBS_AGENT) -lcmocka -lm -o $@
+
+.PHONY: unit-binaries
+unit-binaries: $(UNIT_BINARIES)
+
+.PHONY: check-unit
+check-unit: ## unit tests under ASan and UBSan; no root needed
+	$(QUIET)$(MAKE) --no-print-directory VARIANT=asan unit-binaries
+	$(QUIET)tests/run-unit build/asan/tests/unit
+
+# Programs with known truth that the end-to-end tests watch.
+WORKLOAD_SOURCES := $(sort $(wildcard tests/e2e/workloads/*.c tests/e2e/workloads/*.cc))
+WORKLOADS := $(patsubst tests/e2e/workloads/%,build/workloads/%,$(basename $(WORKLOAD_SOURCES)))
+
+build/workloads/%: tests/e2e/workloads/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(QUIET)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-inline -pthread $< -o $@
+
+build/workloads/%: tests/e2e/workloads/%.cc Makefile
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(QUIET)$(CXX) -O1 -g -Wall -Wextra -fno-inline -pthread $< -o $@
+
+.PHONY: workloads
+workloads: $(WORKLOADS)
+
+.PHONY: clean
+clean: ## remove everything that was built
+	$(QUIET)rm -rf build
+
+.PHONY: help
+help: ## this list
+	@echo 'make [TARGET] [V=1] [CC=...] [PREFIX=...] [DESTDIR=...]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Per-probe counters of the kernel side: where every call went. */
+#pragma once
+
+/*
+ * At rest these close exactly, per probe, summed over CPUs:
+ *
+ *     entered   = returned + abandoned + in flight
+ *     returned  = submitted + ring_full + counted
+ *     submitted = decoded + malformed                     (decoded, malformed: the agent's side)
+ *     decoded + counted + ring_full = calls held by all series of the probe, folded ones included
+ *
+ * A call is a sample (submitted) or a count in the kernel-side sketch: because the probe was
+ * thinned (counted) or because the ring had no room (ring_full).
+ *
+ * A uprobe session keeps the start time in the kernel's own return instance, so its abandoned
+ * calls are seen as what is neither returned nor in flight; `abandoned` here is then only what
+ * was known to be lost at its entry (too_deep).
+ */
+struct loris_ledger {
+    __u64 entered;
+    __u64 returned;
+    __u64 abandoned;
+    __u64 submitted;
+    __u64 ring_full;
+    __u64 counted;
+    /* Of the calls in the kernel-side sketch (counted + ring_full): */
+    __u64 sketch_errors;
+    __u64 sketch_sum_ns;
+    __u64 sketch_min_inverted; /* ~min, so that zero means none and both extremes are a maximum */
+    __u64 sketch_max_ns;
+    __u64 sketch_coarse; /* calls whose page could not be allocated: they are in `coarse` */
+    /* Why calls were not measured, part of abandoned: */
+    __u64 too_deep;   /* nested deeper than the kernel or the stack of open calls follows */
+    __u64 no_storage; /* no memory for the start time */
+    /* Seen and rightly left out, in none of the sums above: */
+    __u64 unmatched; /* a return whose entry came before the attachment */
+    __u64 inherited; /* a return in a child of a fork inside the call */
+    __u64 filtered;  /* an entry that the probe's filter turned away */
+};
+
+/* Counters of a hook that belongs to no probe. */
+struct loris_rare_ledger {
+    __u64 submitted;
+    __u64 ring_full;
+};
+
+_Static_assert(sizeof(struct loris_ledger) == 16 * 8, "ledger layout");

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* All series of all probes: bounded by bytes, folding upward what it evicts, so sums never shrink. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "aggregate/latency_stat.h"
+
+/*
+ * Whom a series is about, from fine to coarse; what leaves a level is folded into the next one:
+ *
+ *     PROCESS      who = pid << 32 | start_tick
+ *     NAME         who = unit id << 32 | comm id      exited processes of one name in one unit
+ *     UNIT         who = unit id << 32
+ *     OTHER        who = 0                            the rest of the probe
+ *     UNATTRIBUTED who = 0                            calls from the kernel-side sketch
+ *
+ * OTHER and UNATTRIBUTED are never evicted or folded: there is at most one of each per probe.
+ */
+enum series_level {
+    SERIES_PROCESS = 0,
+    SERIES_NAME = 1,
+    SERIES_UNIT = 2,
+    SERIES_OTHER = 3,
+    SERIES_UNATTRIBUTED = 4,
+};
+
+struct series_key {
+    uint32_t probe;
+    uint32_t level; /* enum series_level */
+    uint64_t who;
+};
+
+#define SERIES_SLICES_MAX 60
+
+struct series {
+    struct series_key key;
+    uint64_t last_ns; /* of the last record or merge */
+    struct latency_stat total;
+    struct series_slice *slices[]; /* private to series_window.c: ring of the newest slices */
+};
+
+/* The key one level up for a key below OTHER; called while folding, must be cheap and total. */
+typedef struct series_key (*series_parent_fn)(struct series_key key, void *context);
+
+struct series_table_config {
+    uint64_t max_bytes;     /* of everything the table allocates; at least 64 KiB */
+    uint64_t idle_ns;       /* series below OTHER without a call for so long are folded; 0: never */
+    uint64_t slice_ns;      /* e.g. 10 s */
+    uint32_t slices;        /* 1 .. SERIES_SLICES_MAX, e.g. 6 */
+    series_parent_fn parent;
+    void *parent_context;
+    uint64_t hash_seed;
+};
+
+struct series_table_figures {
+    uint64_t series_count;
+    uint64_t bytes;
+    uint64_t bytes_peak;
+    uint64_t hits;          /* records that found their series */
+    uint64_t misses;        /* records that made one */
+    uint64_t folded_idle;
+    uint64_t folded_evicted;
+    uint64_t folded_asked;  /* by series_table_fold */
+    uint64_t halvings;
+    uint64_t records;
+};
+
+struct series_table;
+
+int series_table_new(const struct series_table_config *config, struct series_table **ret_table)
+    _must_check_;
+void series_table_free(struct series_table *table);
+DEFINE_CLEANUP(struct series_table *, series_table_free);
+
+/*
+ * Adds one call. now_ns (any monotonic clock, not decreasing) selects the slice. Never loses the
+ * call: when memory is short it folds idle series, halves the largest sketches, evicts (CLOCK:
+ * Corbato 1968), and at last folds the call itself into OTHER, which always accepts it (its
+ * sketch at the coarsest resolution needs no new memory beyond what was reserved with the probe).
+ * Amortised O(1).
+ */
+void series_table_record(struct series_table *table, struct series_key key, uint64_t latency_ns,
+                         bool error, uint64_t now_ns);
+/* The same for a ready-made stat (a delta of the kernel-side sketch). */
+void series_table_merge(struct series_table *table, struct series_key key,
+                        const struct latency_stat *stat, uint64_t now_ns);
+/* A record that is about to come: starts the memory accesses early. */
+void series_table_prefetch(const struct series_table *table, struct series_key key);
+
+/* Makes the probe's OTHER series, with its reserve; needed before the first record of a probe.
+ * -ENOSPC when the budget has no room for one more probe. */
+int series_table_add_probe(struct series_table *table, uint32_t probe) _must_check_;
+/* Drops all series of a probe. */
+void series_table_remove_probe(struct series_table *table, uint32_t probe);
+/* Folds one series one level up (a process that exited). No-op when absent. */
+void series_table_fold(struct series_table *table, struct series_key key, uint64_t now_ns);
+/* As series_table_fold for every probe's series of that level and who. */
+void series_table_fold_who(struct series_table *table, uint32_t level, uint64_t who,
+                           uint64_t now_ns);
+/* Folds what is idle; bounded work per call (a step of the CLOCK hand). */
+void series_table_sweep(struct series_table *table, uint64_t now_ns, uint32_t max_series);
+
+const struct series *series_table_find(const struct series_table *table, struct series_key key);
+/* Calls back for every series of the probe (or of all: UINT32_MAX). O(series of all probes). */
+typedef void (*series_fn)(const struct series *series, void *context);
+void series_table_walk(const struct series_table *table, uint32_t probe, series_fn on_series,
+                       void *context);
+/* Merges the slices that lie in (now - window, now], oldest partly covered slice included;
+ * window 0: the totals since start. ret_window_ns: the time the slices really cover. */
+int series_table_window(const struct series_table *table, const struct series *series,
+                        uint64_t window_ns, uint64_t now_ns, struct latency_stat *into,
+                        uint64_t *ret_window_ns) _must_check_;
+
+/* A smaller budget than before makes the table shrink over the next records and sweeps. */
+void series_table_set_max_bytes(struct series_table *table, uint64_t max_bytes);
+struct series_table_figures series_table_figures(const struct series_table *table);

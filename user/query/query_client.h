@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The client side of the agent's socket: connect, call, time out; used by cli and gateway. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+
+#define QUERY_DEFAULT_SOCKET "/run/loris/loris.sock"
+#define QUERY_REPLY_MAX (256 * 1024 * 1024)
+
+struct query_client;
+
+/* -ECONNREFUSED/-ENOENT (no agent: hint to start it), -EACCES (hint: group loris or root). */
+int query_client_open(const char *socket_path, struct query_client **ret_client,
+                      struct diag *reterr_diag) _must_check_;
+/* Takes a connected socket (the private agent's). */
+int query_client_open_fd(int fd, struct query_client **ret_client) _must_check_;
+void query_client_free(struct query_client *client);
+DEFINE_CLEANUP(struct query_client *, query_client_free);
+
+/*
+ * Calls org.loris.Agent.<method>. parameters: borrowed, may be NULL. ret_reply: the reply's
+ * parameters, a new reference. timeout_ns 0: none. A signal that arrives does not break the call
+ * (EINTR is retried) unless cancel is set non-zero by its handler: then -EINTR. cancel may be NULL.
+ * Errors of the agent become the diag; errno: -EPERM for PermissionDenied, -EREMOTEIO otherwise,
+ * -ETIMEDOUT, -ECONNRESET (agent gone), -EBADMSG (reply makes no sense).
+ */
+int query_client_call(struct query_client *client, const char *method, const json_t *parameters,
+                      uint64_t timeout_ns, const volatile int *cancel, json_t **ret_reply,
+                      struct diag *reterr_diag) _must_check_;
+int query_client_fd(const struct query_client *client);
