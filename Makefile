@@ -35,11 +35,11 @@ LINK := -fsanitize=address,undefined
 endif
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -DLORIS_VERSION='"$(VERSION)"' -Iuser -Iinclude -I$(GENERATED) \
 	$(PACKAGE_CFLAGS) $(WARNINGS) $(OPTIMISE) -MMD -MP $(CFLAGS)
-LIBS_AGENT := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liberty
-LIBS_CLIENT := $(shell pkg-config --libs jansson libsystemd 2>/dev/null) -lxxhash
+LIBS_AGENT := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liberty -lm
+LIBS_CLIENT := $(shell pkg-config --libs jansson libsystemd 2>/dev/null) -lxxhash -lm
 
 QUIET := $(if $(filter 1,$(V)),,@)
-say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' $(1) $(2);)
+say = $(if $(filter 1,$(V)),,@printf "  %-8s %s\n" "$(1)" "$(2)")
 
 STAGES := base probe ingest aggregate identity alert history export query
 STAGE_SOURCES := $(sort $(foreach stage,$(STAGES),$(wildcard user/$(stage)/*.c)))
@@ -58,24 +58,39 @@ all: $(BUILD)/lorisd $(BUILD)/loris ## build lorisd and loris (default)
 
 # --- kernel side -----------------------------------------------------------------------------
 
-BPF_SOURCES := $(sort $(wildcard bpf/*.bpf.c))
-BPF_OBJECTS := $(patsubst bpf/%.bpf.c,build/bpf/%.bpf.o,$(BPF_SOURCES))
+# One object per group of programs that a kernel takes or refuses together; all share the maps.
+BPF_GROUPS := core user session session_ctx fentry kprobe
+BPF_PARTS_core := syscalls spans processes
+BPF_PARTS_user := user_calls
+BPF_PARTS_session := session session_open
+BPF_PARTS_session_ctx := session_ctx session_open
+BPF_PARTS_fentry := kernel_fentry
+BPF_PARTS_kprobe := kernel_kprobe
+
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter \
-	-Wno-unused-function -Ivmlinux -Iinclude -Ibpf -MMD -MP
+	-Wno-unused-function -Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
+	-MMD -MP $(if $(filter 1,$(WERROR)),-Werror)
+
+build/bpf/session_ctx.bpf.o: bpf/session.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(call say,BPF,$< ctx)
+	$(QUIET)$(BPF_CLANG) $(BPF_CFLAGS) -DLORIS_SESSION_CTX -c $< -o $@
 
 build/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
 	$(QUIET)$(BPF_CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-build/bpf/loris.linked.o: $(BPF_OBJECTS)
-	$(call say,BPFLINK,$@)
-	$(QUIET)$(BPFTOOL) gen object $@ $^
+define BPF_GROUP
+build/bpf/$(1).linked.o: build/bpf/maps.bpf.o $(foreach part,$(BPF_PARTS_$(1)),build/bpf/$(part).bpf.o)
+	$$(QUIET)$(BPFTOOL) gen object $$@ $$^
 
-$(GENERATED)/loris.skel.h: build/bpf/loris.linked.o
-	@mkdir -p $(@D)
-	$(call say,SKELETON,$@)
-	$(QUIET)$(BPFTOOL) gen skeleton $< name loris_bpf > $@.new && mv $@.new $@
+$(GENERATED)/$(1).skel.h: build/bpf/$(1).linked.o
+	@mkdir -p $$(@D)
+	$$(call say,SKELETON,$$@)
+	$$(QUIET)$(BPFTOOL) gen skeleton $$< name loris_$(1) > $$@.new && mv $$@.new $$@
+endef
+$(foreach group,$(BPF_GROUPS),$(eval $(call BPF_GROUP,$(group))))
 
 # --- generated tables ------------------------------------------------------------------------
 
@@ -92,7 +107,8 @@ $(GENERATED)/agent_interface.inc: include/loris/org.loris.Agent.varlink Makefile
 	$(call say,EMBED,$<)
 	$(QUIET)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@.new && mv $@.new $@
 
-GENERATED_FILES := $(GENERATED)/loris.skel.h $(GENERATED)/syscall_table.inc $(GENERATED)/agent_interface.inc
+GENERATED_FILES := $(foreach group,$(BPF_GROUPS),$(GENERATED)/$(group).skel.h) \
+	 $(GENERATED)/syscall_table.inc $(GENERATED)/agent_interface.inc
 
 # --- user side -------------------------------------------------------------------------------
 

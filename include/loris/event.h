@@ -2,6 +2,8 @@
 /* Records that the kernel side writes into the rings; the agent trusts tag and length only. */
 #pragma once
 
+#include <linux/types.h>
+
 /* Every record starts with its tag. A reader checks tag and length, counts a bad one, goes on. */
 enum loris_event_tag {
     LORIS_EVENT_LATENCY = 1,

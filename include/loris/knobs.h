@@ -2,11 +2,13 @@
 /* What the agent tells the kernel side: knobs of a probe, process filters, limits. */
 #pragma once
 
-#define LORIS_PROBES_MAX 8192     /* upper bound of `probes_max` */
-#define LORIS_FILTERS_MAX 32      /* filter 0 means "everybody" */
-#define LORIS_SYSCALLS_MAX 1024   /* syscall numbers 0 .. 1023 */
+#include <linux/types.h>
+
+#define LORIS_PROBES_MAX     8192 /* upper bound of `probes_max` */
+#define LORIS_FILTERS_MAX    32   /* filter 0 means "everybody" */
+#define LORIS_SYSCALLS_MAX   1024 /* syscall numbers 0 .. 1023 */
 #define LORIS_OPEN_CALLS_MAX 64   /* nested open calls of one thread that are timed */
-#define LORIS_SAMPLE_NEVER 32     /* sample_shift that means: count only */
+#define LORIS_SAMPLE_NEVER   32   /* sample_shift that means: count only */
 
 /* How a return value says "failed". Values are compared as 64-bit signed unless noted. */
 enum loris_error_rule {
@@ -43,3 +45,20 @@ struct loris_filter {
 
 _Static_assert(sizeof(struct loris_probe_knobs) == 8, "knobs layout");
 _Static_assert(sizeof(struct loris_filter) == 32, "filter layout");
+
+/* The one record of settings that belong to no probe. */
+struct loris_control {
+    __u32 latency_ring_half; /* half the bytes of one ring of the family */
+    __u32 rare_ring_half;
+    __u32 filter_follow_mask;   /* bits of the filters whose pids pass on to their children */
+    __u32 user_session_program; /* program id, tells our return instances from strangers' */
+};
+
+/* Index of a built-in span in span_probes, whose value is the probe plus one, 0 when unwatched. */
+enum loris_span {
+    LORIS_SPAN_BLOCK_IO = 0,
+    LORIS_SPAN_RUN_QUEUE = 1,
+    LORIS_SPAN_SOFTIRQ = 2,
+    LORIS_SPAN_IRQ = 3,
+    LORIS_SPANS_MAX = 4,
+};

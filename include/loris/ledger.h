@@ -2,6 +2,8 @@
 /* Per-probe counters of the kernel side: where every call went. */
 #pragma once
 
+#include <linux/types.h>
+
 /*
  * At rest these close exactly, per probe, summed over CPUs:
  *

@@ -15,7 +15,7 @@
  *     OTHER        who = 0                            the rest of the probe
  *     UNATTRIBUTED who = 0                            calls from the kernel-side sketch
  *
- * OTHER and UNATTRIBUTED are never evicted or folded: there is at most one of each per probe.
+ * OTHER and UNATTRIBUTED are never evicted or folded: there is exactly one of each per probe.
  */
 enum series_level {
     SERIES_PROCESS = 0,
@@ -31,54 +31,65 @@ struct series_key {
     uint64_t who;
 };
 
-#define SERIES_SLICES_MAX 60
+#define SERIES_SLICES_MAX    60
+#define SERIES_MAX_BYTES_MIN (64u * 1024)
 
-struct series {
-    struct series_key key;
-    uint64_t last_ns; /* of the last record or merge */
-    struct latency_stat total;
-    struct series_slice *slices[]; /* private to series_window.c: ring of the newest slices */
-};
+/* Opaque. A pointer is good until the table is next changed. */
+struct series;
 
-/* The key one level up for a key below OTHER; called while folding, must be cheap and total. */
+/* The key one level up for a key below OTHER; called while folding, must be cheap and total. A key
+ * of another probe, or not of a coarser level, is taken as OTHER. */
 typedef struct series_key (*series_parent_fn)(struct series_key key, void *context);
 
 struct series_table_config {
-    uint64_t max_bytes;     /* of everything the table allocates; at least 64 KiB */
-    uint64_t idle_ns;       /* series below OTHER without a call for so long are folded; 0: never */
-    uint64_t slice_ns;      /* e.g. 10 s */
-    uint32_t slices;        /* 1 .. SERIES_SLICES_MAX, e.g. 6 */
-    series_parent_fn parent;
+    uint64_t max_bytes; /* of everything the table allocates; at least SERIES_MAX_BYTES_MIN */
+    uint64_t idle_ns;   /* series below OTHER without a call for so long are folded; 0: never */
+    uint64_t slice_ns;  /* e.g. 10 s; not 0 */
+    uint32_t slices;    /* closed slices kept beside the open one: 1 .. SERIES_SLICES_MAX, e.g. 6 */
+    series_parent_fn parent; /* NULL: everything folds into OTHER */
     void *parent_context;
     uint64_t hash_seed;
 };
 
 struct series_table_figures {
     uint64_t series_count;
-    uint64_t bytes;
+    uint64_t bytes; /* as glibc's allocator takes them, its own overhead included */
     uint64_t bytes_peak;
-    uint64_t hits;          /* records that found their series */
-    uint64_t misses;        /* records that made one */
+    uint64_t max_bytes;
+    uint64_t hits;   /* records that found their series */
+    uint64_t misses; /* records that made one, or had to go to a coarser one */
     uint64_t folded_idle;
     uint64_t folded_evicted;
-    uint64_t folded_asked;  /* by series_table_fold */
+    uint64_t folded_asked; /* by series_table_fold */
     uint64_t halvings;
     uint64_t records;
+    uint64_t merges;
+    uint64_t coarse_calls;  /* calls that found no memory: counted and summed, their latency known
+                               to a power of two */
+    uint64_t window_lost;   /* those of them that a sliding window misses; totals have them */
+    uint64_t refused_calls; /* of probes that were not added */
 };
 
 struct series_table;
 
+/* -EINVAL for a configuration out of range. */
 int series_table_new(const struct series_table_config *config, struct series_table **ret_table)
     _must_check_;
 void series_table_free(struct series_table *table);
 DEFINE_CLEANUP(struct series_table *, series_table_free);
 
+/* Makes the probe's OTHER and UNATTRIBUTED series with their reserve (1.6 KiB); needed before the
+ * first record of a probe. -EEXIST; -ENOSPC when the budget has no room for one more probe: these
+ * series may take half of it. */
+int series_table_add_probe(struct series_table *table, uint32_t probe) _must_check_;
+/* Drops all series of a probe. */
+void series_table_remove_probe(struct series_table *table, uint32_t probe);
+
 /*
- * Adds one call. now_ns (any monotonic clock, not decreasing) selects the slice. Never loses the
- * call: when memory is short it folds idle series, halves the largest sketches, evicts (CLOCK:
- * Corbato 1968), and at last folds the call itself into OTHER, which always accepts it (its
- * sketch at the coarsest resolution needs no new memory beyond what was reserved with the probe).
- * Amortised O(1).
+ * Adds one call. now_ns (any monotonic clock; a step back counts as standing still) selects the
+ * slice. Never loses the call: when memory is short it folds idle series, halves large sketches,
+ * evicts (CLOCK: Corbato 1968), and at last counts calls in the reserve of OTHER, one counter per
+ * power of two, which was allocated with the probe. Amortised O(1), at most 64 steps of the hand.
  */
 void series_table_record(struct series_table *table, struct series_key key, uint64_t latency_ns,
                          bool error, uint64_t now_ns);
@@ -88,30 +99,38 @@ void series_table_merge(struct series_table *table, struct series_key key,
 /* A record that is about to come: starts the memory accesses early. */
 void series_table_prefetch(const struct series_table *table, struct series_key key);
 
-/* Makes the probe's OTHER series, with its reserve; needed before the first record of a probe.
- * -ENOSPC when the budget has no room for one more probe. */
-int series_table_add_probe(struct series_table *table, uint32_t probe) _must_check_;
-/* Drops all series of a probe. */
-void series_table_remove_probe(struct series_table *table, uint32_t probe);
-/* Folds one series one level up (a process that exited). No-op when absent. */
+/* Folds one series one level up (a process that exited). No-op when absent, OTHER or above. */
 void series_table_fold(struct series_table *table, struct series_key key, uint64_t now_ns);
-/* As series_table_fold for every probe's series of that level and who. */
+/* As series_table_fold for every probe's series of that level and who. O(probes). */
 void series_table_fold_who(struct series_table *table, uint32_t level, uint64_t who,
                            uint64_t now_ns);
-/* Folds what is idle; bounded work per call (a step of the CLOCK hand). */
+/* Visits up to max_series series in turn: folds what is idle, closes slices whose time is over,
+ * frees those that left the window; also shrinks the table when it is over its budget. */
 void series_table_sweep(struct series_table *table, uint64_t now_ns, uint32_t max_series);
 
 const struct series *series_table_find(const struct series_table *table, struct series_key key);
-/* Calls back for every series of the probe (or of all: UINT32_MAX). O(series of all probes). */
+/* Calls back for every series of the probe (or of all: UINT32_MAX). O(series of all probes). The
+ * callback must not change the table. */
 typedef void (*series_fn)(const struct series *series, void *context);
 void series_table_walk(const struct series_table *table, uint32_t probe, series_fn on_series,
                        void *context);
-/* Merges the slices that lie in (now - window, now], oldest partly covered slice included;
- * window 0: the totals since start. ret_window_ns: the time the slices really cover. */
+struct series_key series_table_key(const struct series *series);
+/* Calls since start. */
+uint64_t series_table_count(const struct series *series);
+/* Tells a series from one of the same key that was folded before it: never used twice. */
+uint64_t series_table_serial(const struct series *series);
+
+/*
+ * Adds to `into` the slices that lie in (now - window, now], oldest partly covered slice included;
+ * window 0: the totals since start. Windows up to slices * slice_ns are covered completely, longer
+ * ones as far back as slices go. ret_window_ns: the time really covered, not reaching back before
+ * the first now_ns that the table saw. -ENOMEM leaves `into` with a part of it.
+ */
 int series_table_window(const struct series_table *table, const struct series *series,
                         uint64_t window_ns, uint64_t now_ns, struct latency_stat *into,
                         uint64_t *ret_window_ns) _must_check_;
 
-/* A smaller budget than before makes the table shrink over the next records and sweeps. */
+/* A smaller budget than before makes the table shrink over the next records and sweeps; less than
+ * SERIES_MAX_BYTES_MIN counts as that. */
 void series_table_set_max_bytes(struct series_table *table, uint64_t max_bytes);
 struct series_table_figures series_table_figures(const struct series_table *table);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A diagnosis: what failed, on what and why, and what to do next; filled by stages, printed once. */
+/* A diagnosis: what failed, on what, why, and what to do next; filled by stages, printed once. */
 #pragma once
 
 #include "base/ownership.h"

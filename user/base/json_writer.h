@@ -18,7 +18,8 @@ void json_begin_object(struct json_writer *json, const char *key);
 void json_end_object(struct json_writer *json);
 void json_begin_array(struct json_writer *json, const char *key);
 void json_end_array(struct json_writer *json);
-void json_string(struct json_writer *json, const char *key, const char *value);
+/* NUL-terminated, NULL writes null. Not json_string: jansson has that, and would call ours. */
+void json_string_z(struct json_writer *json, const char *key, const char *value);
 void json_string_n(struct json_writer *json, const char *key, const char *value, size_t length);
 void json_u64(struct json_writer *json, const char *key, uint64_t value);
 void json_i64(struct json_writer *json, const char *key, int64_t value);

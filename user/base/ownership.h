@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define _cleanup_(func) __attribute__((cleanup(func)))
-#define _must_check_ __attribute__((warn_unused_result))
-#define _printf_(format, args) __attribute__((format(printf, format, args)))
+#define _cleanup_(func)        __attribute__((cleanup(func)))
+#define _must_check_           __attribute__((warn_unused_result))
+#define _printf_(string, args) __attribute__((format(printf, string, args)))
 
 /* Defines func_cleanup(T **), which calls func on the pointee; func accepts NULL. */
 #define DEFINE_CLEANUP(type, func)                                                                 \
@@ -35,8 +35,8 @@ static inline void fclose_cleanup(FILE **file)
         fclose(*file);
 }
 
-#define _cleanup_free_ _cleanup_(free_cleanup)
-#define _cleanup_close_ _cleanup_(close_cleanup)
+#define _cleanup_free_   _cleanup_(free_cleanup)
+#define _cleanup_close_  _cleanup_(close_cleanup)
 #define _cleanup_fclose_ _cleanup_(fclose_cleanup)
 
 /* Hands the pointer on: the owner no longer frees it. */

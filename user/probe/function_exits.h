@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Where a function can be left: its return instructions, for probes that spare the return address. */
+/* Where a function can be left: its return instructions, for probes that spare the return
+ * address. */
 #pragma once
 
 #include <stddef.h>
@@ -13,6 +14,9 @@
 struct function_exits {
     uint64_t file_offsets[FUNCTION_EXITS_MAX]; /* ascending */
     size_t count;
+    /* Instructions that start in the first entry_bytes bytes run once a call, before any jump and
+     * call: no jump of the function leads back among them. */
+    uint32_t entry_bytes;
 };
 
 /*

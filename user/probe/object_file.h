@@ -45,8 +45,8 @@ int object_file_resolve(const char *object, const char *root, char *ret_path,
  * a file without .symtab also tries its separate debug file by build-id and .gnu_debuglink
  * below /usr/lib/debug. Duplicate names at different addresses all stay.
  */
-int object_file_open(const char *path, struct object_file **ret_object, struct diag *reterr_diag)
-    _must_check_;
+int object_file_open(const char *path, struct object_file **ret_object,
+                     struct diag *reterr_diag) _must_check_;
 void object_file_free(struct object_file *object);
 DEFINE_CLEANUP(struct object_file *, object_file_free);
 
@@ -68,7 +68,8 @@ bool object_file_unwinds(const struct object_file *object);
  * or it without a compiler suffix (.constprop.N .isra.N .part.N .cold .lto_priv.N), or its
  * demangled name (when the pattern has "::", "(" or no symbol matched) matches the pattern.
  * `.cold` parts are never probed by themselves and are left out. Calls back once per address;
- * base_name is the name without compiler suffix, under which clones are one probe.
+ * base_name is the name without compiler suffix, under which clones are one probe; it is valid
+ * during the callback only. Called in the order of addresses.
  * Returns the number of matches.
  */
 typedef void (*object_function_fn)(const struct object_function *function, const char *base_name,
@@ -79,3 +80,18 @@ size_t object_file_match(const struct object_file *object, const char *pattern,
 /* Up to max names nearest to a misspelt one, nearest first; fills a hint such as
  * "nearest names: foo, bar". */
 void object_file_suggest(const struct object_file *object, const char *name, struct diag *diag);
+
+/* Says why a name or pattern that object_file_match knows nothing of cannot be watched: misspelt,
+ * stripped, inlined away (DWARF is looked at, in bounded work). Always -ENOENT. */
+int object_file_not_found(const struct object_file *object, const char *name,
+                          struct diag *reterr_diag);
+
+/*
+ * The distinct executable files that a process has mapped. path opens the file now: the path
+ * itself where this mount namespace has the same file there, else below /proc/N/root, and
+ * /proc/N/map_files/... for deleted and replaced files. seen_path: as the process has it.
+ * -ESRCH: no such process; -EACCES: its mappings may not be read.
+ */
+typedef void (*object_path_fn)(const char *path, const char *seen_path, void *context);
+int object_files_of_pid(int32_t pid, object_path_fn on_object, void *context,
+                        struct diag *reterr_diag) _must_check_;

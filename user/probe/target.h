@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Target specifications as people write them: user:libc.so.6:malloc, kernel:tcp_*, syscall:openat. */
+/* Target specifications as people write them, such as user:libc.so.6:malloc or kernel:tcp_*. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,6 +30,6 @@ struct target {
 
 /* -EINVAL with what was wrong and an example of the right form. A bare word or missing kind gets a
  * hint with the likely kind. Control characters are refused. */
-int target_parse(const char *text, struct target *ret_target, struct diag *reterr_diag)
-    _must_check_;
+int target_parse(const char *text, struct target *ret_target,
+                 struct diag *reterr_diag) _must_check_;
 const char *target_kind_name(enum target_kind kind); /* "kernel", "user", ... */

@@ -2,22 +2,24 @@
 /* A varlink service on a unix socket: framing, limits, org.varlink.service; no domain knowledge. */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
 #include "base/diag.h"
 #include "base/json_writer.h"
+#include "query/json_values.h"
 
-#define VARLINK_FRAME_MAX (1024 * 1024)    /* largest request */
-#define VARLINK_QUEUE_MAX (64 * 1024 * 1024) /* bytes waiting for one client, who is then cut off */
+#define VARLINK_FRAME_MAX (1024 * 1024)      /* largest request */
+#define VARLINK_QUEUE_MAX (64 * 1024 * 1024) /* bytes waiting for one client, who is then cut off  \
+                                              */
 #define VARLINK_CONNECTIONS_MAX 128
-#define VARLINK_STALL_S 30 /* a client that reads nothing for so long is cut off */
+#define VARLINK_STALL_S         30 /* a client that reads nothing for so long is cut off */
 
 struct varlink_call;
 
-/* Handles one call. Must answer exactly once: reply or error. parameters: a JSON object, borrowed. */
+/* Handles one call. Must answer exactly once: reply or error. parameters: a JSON object, borrowed.
+ */
 typedef void (*varlink_method_fn)(struct varlink_call *call, const json_t *parameters,
                                   void *context);
 
@@ -29,8 +31,8 @@ struct varlink_method {
 
 struct varlink_server_config {
     const char *vendor, *product, *version, *url;
-    const char *interface_name; /* "org.loris.Agent" */
-    const char *interface_text; /* the .varlink file */
+    const char *interface_name;           /* "org.loris.Agent" */
+    const char *interface_text;           /* the .varlink file */
     const struct varlink_method *methods; /* ends with a NULL name */
     void *context;
     void (*on_connection_closed)(uint64_t connection_id, void *context); /* may be NULL */
@@ -58,8 +60,8 @@ uint64_t varlink_call_connection(const struct varlink_call *call); /* never reus
  * varlink_call_reply. */
 struct json_writer *varlink_call_begin_reply(struct varlink_call *call);
 void varlink_call_reply(struct varlink_call *call);
-/* error_name within the interface: "Failed"; message and, when not empty, hint become parameters. */
-void varlink_call_error(struct varlink_call *call, const char *error_name,
-                        const struct diag *diag);
+/* error_name within the interface: "Failed"; message and, when not empty, hint become parameters.
+ */
+void varlink_call_error(struct varlink_call *call, const char *error_name, const struct diag *diag);
 /* org.varlink.service.InvalidParameter */
 void varlink_call_invalid_parameter(struct varlink_call *call, const char *parameter);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The only place that knows how kernels differ. */
+#pragma once
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+/* x86: the thread entered the kernel through a 32-bit entry, whose syscall numbers differ. */
+#define COMPAT_TS_COMPAT 0x0002
+
+static __always_inline bool task_in_compat_syscall(const struct task_struct *task)
+{
+    return task->thread_info.status & COMPAT_TS_COMPAT;
+}
+
+/*
+ * Whether the task is in the cgroup of this id, which lies `level` below the root, or beneath it.
+ * 7f203bc89eb6 ("cgroup: Replace cgroup->ancestor_ids[] with ->ancestors[]"), 6.1.
+ */
+static __always_inline bool task_under_cgroup(const struct task_struct *task, u32 level, u64 id)
+{
+    struct cgroup *own = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+    u64 found = 0;
+    if (level > 255 || (u32)BPF_CORE_READ(own, level) < level)
+        return false;
+    if (bpf_core_field_exists(own->ancestors)) {
+        struct cgroup *ancestor = NULL;
+        bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
+                              (void *)own + bpf_core_field_offset(own->ancestors) +
+                                  level * sizeof(void *));
+        found = BPF_CORE_READ(ancestor, kn, id);
+    } else {
+        struct cgroup___before_6_1 *old = (void *)own;
+        bpf_probe_read_kernel(&found, sizeof(found),
+                              (void *)own + bpf_core_field_offset(old->ancestor_ids) +
+                                  level * sizeof(u64));
+    }
+    return found == id;
+}
+
+/* fa2c3254d7cf ("sched/tracing: Don't re-read p->state when emitting sched_switch event"), 5.18,
+ * inserted prev_state before prev in the tracepoint's arguments; 9c2136be0878, 5.19, moved it to
+ * the end, where older kernels have nothing. Reading the task's own state serves them all. */
+static __always_inline bool task_is_runnable(const struct task_struct *task)
+{
+    return task->__state == 0;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The stack of open calls of a thread, for attachments that have no session cookie. */
+#pragma once
+
+#include "call.bpf.h"
+
+/*
+ * Only the thread itself writes its stack, and what interrupts it is done before it goes on, so
+ * the one rule is: reserve the slot (depth) before filling it, and read it before giving it back.
+ * An interrupt in between uses slots above and leaves the depth as it found it.
+ *
+ * User stacks grow down: once a frame is entered or left at stack pointer S, every open user call
+ * below S is gone (longjmp, exception), and counted as abandoned. A call at S itself may still be
+ * alive when a tail call reused its frame.
+ */
+static __always_inline void open_call_abandon(const struct open_call *call)
+{
+    struct loris_ledger *ledger = ledger_of(call->probe);
+    if (ledger)
+        ledger_add(ledger->abandoned, 1);
+}
+
+static __always_inline struct open_call *open_call_at(struct open_calls *calls, u32 index)
+{
+    return &calls->call[index & (LORIS_OPEN_CALLS_MAX - 1)];
+}
+
+/*
+ * The loops are functions of their own, which the verifier walks once each; the callers' fast
+ * paths look at the innermost call only and rarely get here.
+ */
+
+/* Abandons the calls from `keep` on. */
+__weak __noinline int open_calls_cut(struct open_calls *calls, u32 keep)
+{
+    if (!calls)
+        return 0;
+    u32 depth = calls->depth;
+    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX; i++)
+        if (i >= keep && i < depth)
+            open_call_abandon(open_call_at(calls, i));
+    calls->depth = keep;
+    return 0;
+}
+
+/* How many calls are left when user calls below the stack pointer are gone. */
+__weak __noinline int open_calls_alive(struct open_calls *calls, u64 stack_pointer)
+{
+    if (!calls)
+        return 0;
+    u32 depth = calls->depth;
+    for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
+        const struct open_call *call = open_call_at(calls, i - 1);
+        if (i <= depth && (!(call->flags & OPEN_CALL_STACK) || call->frame >= stack_pointer))
+            return i;
+    }
+    return 0;
+}
+
+/* One more than the place of the innermost call of the probe with this frame (any when 0). */
+__weak __noinline int open_calls_find(struct open_calls *calls, u32 probe, u64 frame)
+{
+    if (!calls)
+        return 0;
+    u32 depth = calls->depth;
+    for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
+        const struct open_call *call = open_call_at(calls, i - 1);
+        if (i <= depth && call->probe == probe && (!frame || call->frame == frame))
+            return i;
+    }
+    return 0;
+}
+
+/* Drops the innermost call when it is this very activation, begun again without an end. */
+static __always_inline void open_calls_drop_top(u32 probe, struct task_struct *task, u64 frame)
+{
+    struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
+    if (!calls || calls->depth == 0)
+        return;
+    u32 depth = calls->depth;
+    const struct open_call *top = open_call_at(calls, depth - 1);
+    if (top->probe != probe || top->frame != frame)
+        return;
+    open_call_abandon(top);
+    calls->depth = depth - 1;
+}
+
+/* Drops the user calls whose frames lie below the stack pointer. */
+static __always_inline void open_calls_unwind(struct open_calls *calls, u64 stack_pointer)
+{
+    u32 depth = calls->depth;
+    if (depth == 0)
+        return;
+    const struct open_call *top = open_call_at(calls, depth - 1);
+    if (top->flags & OPEN_CALL_STACK && top->frame < stack_pointer)
+        open_calls_cut(calls, open_calls_alive(calls, stack_pointer));
+}
+
+/* Opens a call that call_enter() admitted; it is abandoned at once when it cannot be timed. */
+static __always_inline void open_calls_push(u32 probe, struct loris_ledger *ledger,
+                                            struct task_struct *task, u64 frame, u32 flags)
+{
+    struct open_calls *calls =
+        bpf_task_storage_get(&call_stacks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!calls) {
+        ledger_add(ledger->no_storage, 1);
+        ledger_add(ledger->abandoned, 1);
+        return;
+    }
+    if (flags & OPEN_CALL_STACK)
+        open_calls_unwind(calls, frame);
+    u32 depth = calls->depth;
+    if (depth >= LORIS_OPEN_CALLS_MAX) {
+        ledger_add(ledger->too_deep, 1);
+        ledger_add(ledger->abandoned, 1);
+        return;
+    }
+    struct open_call *call = open_call_at(calls, depth);
+    *(volatile u32 *)&calls->depth = depth + 1;
+    call->frame = frame;
+    call->probe = probe;
+    call->flags = flags;
+    call->start_ns = bpf_ktime_get_ns();
+}
+
+/*
+ * Closes the innermost open call of the probe with this frame (any frame when 0) and those above
+ * it, which can only have been skipped. Returns its start time, 0 when there is none: the call
+ * began before the attachment.
+ */
+static __always_inline u64 open_calls_pop(u32 probe, struct task_struct *task, u64 frame)
+{
+    struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
+    if (!calls)
+        return 0;
+    u32 depth = calls->depth;
+    if (depth == 0)
+        return 0;
+    const struct open_call *call = open_call_at(calls, depth - 1);
+    if (call->probe != probe || (frame && call->frame != frame)) {
+        u32 found = open_calls_find(calls, probe, frame);
+        if (!found)
+            return 0;
+        open_calls_cut(calls, found);
+        depth = found;
+        call = open_call_at(calls, depth - 1);
+    }
+    u64 start_ns = call->start_ns;
+    *(volatile u32 *)&calls->depth = depth - 1;
+    return start_ns;
+}
+
+static __always_inline void open_calls_enter(u32 probe, u64 frame, u32 flags)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct loris_ledger *ledger = call_enter(probe, task);
+    if (ledger)
+        open_calls_push(probe, ledger, task, frame, flags);
+}
+
+static __always_inline void open_calls_return(u32 probe, u64 frame, s64 value)
+{
+    u64 now_ns = bpf_ktime_get_ns();
+    struct task_struct *task = bpf_get_current_task_btf();
+    u64 start_ns = open_calls_pop(probe, task, frame);
+    struct loris_ledger *ledger = ledger_of(probe);
+    if (!ledger)
+        return;
+    if (start_ns)
+        call_return_current(probe, ledger, start_ns, now_ns, value);
+    else
+        ledger_add(ledger->unmatched, 1);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The life of processes and cgroups: names for the agent, filters that follow, calls that end. */
+#include "open_calls.bpf.h"
+
+static __always_inline u64 task_cgroup_id(struct task_struct *task)
+{
+    return task->cgroups->dfl_cgrp->kn->id;
+}
+
+static __always_inline void fill_process(struct loris_process_event *event, u32 edge,
+                                         struct task_struct *task)
+{
+    struct task_struct *leader = task->group_leader;
+    struct task_struct *parent = task->real_parent;
+    event->tag = LORIS_EVENT_PROCESS;
+    event->edge = edge;
+    event->reserved = 0;
+    event->reserved2 = 0;
+    event->pid = task->tgid;
+    event->start_tick = task_start_tick(task);
+    event->parent_pid = parent->tgid;
+    event->parent_start_tick = task_start_tick(parent);
+    event->cgroup_id = task_cgroup_id(leader);
+    bpf_probe_read_kernel(event->comm, sizeof(event->comm), leader->comm);
+}
+
+static __always_inline void emit_process(u32 edge, struct task_struct *task)
+{
+    void *ring;
+    struct loris_process_event *event = emit_reserve_rare(sizeof(*event), &ring);
+    if (!event)
+        return;
+    fill_process(event, edge, task);
+    emit_submit_rare(event, ring);
+}
+
+SEC("tp_btf/sched_process_fork")
+int on_process_fork(u64 *ctx)
+{
+    struct task_struct *parent = (struct task_struct *)ctx[0];
+    struct task_struct *child = (struct task_struct *)ctx[1];
+    if (child->pid != child->tgid)
+        return 0;
+    u32 parent_pid = parent->tgid;
+    u32 follow = control_now().filter_follow_mask;
+    u32 *mask = follow ? bpf_map_lookup_elem(&filter_pids, &parent_pid) : NULL;
+    if (mask && *mask & follow) {
+        u32 child_pid = child->tgid;
+        u32 inherited = *mask & follow;
+        bpf_map_update_elem(&filter_pids, &child_pid, &inherited, BPF_ANY);
+    }
+    emit_process(LORIS_PROCESS_FORK, child);
+    return 0;
+}
+
+/*
+ * Abandons the calls a thread leaves open: those of user space at an exec, all when it ends. They
+ * stay as tombstones, without a probe and below every stack pointer, which the next user call
+ * pops: kernel calls above them (the exec itself) are still open.
+ */
+static __always_inline void abandon_open_calls(struct task_struct *task, bool only_user)
+{
+    struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
+    if (!calls)
+        return;
+    u32 depth = calls->depth;
+    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX && i < depth; i++) {
+        struct open_call *call = open_call_at(calls, i);
+        if (only_user && !(call->flags & OPEN_CALL_USER))
+            continue;
+        open_call_abandon(call);
+        call->probe = NO_PROBE;
+        call->frame = 0;
+    }
+}
+
+static __always_inline void abandon_open_syscall(struct task_struct *task)
+{
+    struct open_syscall *open = bpf_task_storage_get(&syscall_open, task, NULL, 0);
+    if (!open || !open->probe_plus1)
+        return;
+    struct loris_ledger *ledger = ledger_of(open->probe_plus1 - 1);
+    open->probe_plus1 = 0;
+    if (ledger)
+        ledger_add(ledger->abandoned, 1);
+}
+
+SEC("tp_btf/sched_process_exec")
+int on_process_exec(u64 *ctx)
+{
+    struct task_struct *task = (struct task_struct *)ctx[0];
+    abandon_open_calls(task, true);
+    emit_process(LORIS_PROCESS_EXEC, task);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_process_exit(u64 *ctx)
+{
+    struct task_struct *task = (struct task_struct *)ctx[0];
+    abandon_open_calls(task, false);
+    abandon_open_syscall(task);
+    /* The count has been lowered for this thread already: zero means that it was the last. */
+    if (task->signal->live.counter != 0)
+        return 0;
+    u32 pid = task->tgid;
+    bpf_map_delete_elem(&filter_pids, &pid);
+    emit_process(LORIS_PROCESS_EXIT, task);
+    return 0;
+}
+
+/* An exec renames as well, and is told by its own event, which comes after the new name is set. */
+SEC("tp_btf/task_rename")
+int on_process_rename(u64 *ctx)
+{
+    struct task_struct *task = (struct task_struct *)ctx[0];
+    void *ring;
+    if (task->pid != task->tgid)
+        return 0;
+    struct loris_process_event *event = emit_reserve_rare(sizeof(*event), &ring);
+    if (!event)
+        return 0;
+    fill_process(event, LORIS_PROCESS_RENAME, task);
+    bpf_probe_read_kernel_str(event->comm, sizeof(event->comm), (const void *)ctx[1]);
+    emit_submit_rare(event, ring);
+    return 0;
+}
+
+static __always_inline void emit_cgroup(u32 edge, struct cgroup *cgroup, const char *path,
+                                        u32 pid, u32 start_tick)
+{
+    void *ring;
+    /* Only the unified hierarchy, whose number is 0, is what cgroup ids mean. */
+    if (cgroup->root->hierarchy_id != 0)
+        return;
+    struct loris_cgroup_event *event = emit_reserve_rare(sizeof(*event), &ring);
+    if (!event)
+        return;
+    event->tag = LORIS_EVENT_CGROUP;
+    event->edge = edge;
+    event->pid = pid;
+    event->start_tick = start_tick;
+    event->reserved = 0;
+    event->cgroup_id = cgroup->kn->id;
+    long bytes = bpf_probe_read_kernel_str(event->path, sizeof(event->path), path);
+    event->path_bytes = bytes > 0 ? bytes - 1 : 0;
+    emit_submit_rare(event, ring);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int on_cgroup_mkdir(u64 *ctx)
+{
+    emit_cgroup(LORIS_CGROUP_MKDIR, (struct cgroup *)ctx[0], (const char *)ctx[1], 0, 0);
+    return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int on_cgroup_rmdir(u64 *ctx)
+{
+    emit_cgroup(LORIS_CGROUP_RMDIR, (struct cgroup *)ctx[0], (const char *)ctx[1], 0, 0);
+    return 0;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int on_cgroup_attach(u64 *ctx)
+{
+    struct task_struct *task = (struct task_struct *)ctx[2];
+    if (task->pid == task->tgid)
+        emit_cgroup(LORIS_CGROUP_MIGRATE, (struct cgroup *)ctx[0], (const char *)ctx[1],
+                    task->tgid, task_start_tick(task));
+    return 0;
+}
+
+/* Every process that runs when the agent starts, in the shape of a fork. */
+SEC("iter/task")
+int on_each_process(struct bpf_iter__task *ctx)
+{
+    struct task_struct *task = ctx->task;
+    if (!task || task->pid != task->tgid)
+        return 0;
+    struct loris_process_event event = {};
+    fill_process(&event, LORIS_PROCESS_PRESENT, task);
+    bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
+    return 0;
+}
+
+/* Every open call that this object can see: stacks and syscalls. */
+SEC("iter/task")
+int on_each_open(struct bpf_iter__task *ctx)
+{
+    struct task_struct *task = ctx->task;
+    struct loris_open_call out = {};
+    if (!task)
+        return 0;
+    out.pid = task->tgid;
+    out.tid = task->pid;
+    out.start_tick = task_start_tick(task);
+    struct open_syscall *syscall = bpf_task_storage_get(&syscall_open, task, NULL, 0);
+    if (syscall && syscall->probe_plus1) {
+        out.probe = syscall->probe_plus1 - 1;
+        out.start_ns = syscall->start_ns;
+        bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
+    }
+    struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
+    if (!calls)
+        return 0;
+    u32 depth = calls->depth;
+    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX && i < depth; i++) {
+        struct open_call *call = open_call_at(calls, i);
+        if (call->probe == NO_PROBE)
+            continue;
+        out.probe = call->probe;
+        out.start_ns = call->start_ns;
+        bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
+    }
+    return 0;
+}

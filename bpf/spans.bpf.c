@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Built-in spans: pairs of tracepoints that bracket a wait or a piece of kernel work. */
+#include "call.bpf.h"
+
+static __always_inline bool span_probe(u32 span, u32 *ret_probe)
+{
+    u32 *probe_plus1 = bpf_map_lookup_elem(&span_probes, &span);
+    if (!probe_plus1 || !*probe_plus1)
+        return false;
+    *ret_probe = *probe_plus1 - 1;
+    return true;
+}
+
+static __always_inline void wait_begin(void *waits, u64 key, u32 probe, struct task_struct *task)
+{
+    struct loris_ledger *ledger = call_enter(probe, task);
+    if (!ledger)
+        return;
+    struct open_wait wait = {
+        .start_ns = bpf_ktime_get_ns(),
+        .pid = task->tgid,
+        .start_tick = task_start_tick(task),
+    };
+    if (bpf_map_update_elem(waits, &key, &wait, BPF_NOEXIST)) {
+        ledger_add(ledger->no_storage, 1);
+        ledger_add(ledger->abandoned, 1);
+    }
+}
+
+static __always_inline void wait_end(void *waits, u64 key, u32 probe, s64 value)
+{
+    u64 now_ns = bpf_ktime_get_ns();
+    struct open_wait *found = bpf_map_lookup_elem(waits, &key);
+    if (!found)
+        return;
+    struct open_wait wait = *found;
+    struct loris_ledger *ledger = ledger_of(probe);
+    if (!bpf_map_delete_elem(waits, &key) && ledger)
+        call_return(probe, ledger, wait.pid, wait.start_tick, now_ns - wait.start_ns, value);
+}
+
+/* --- block-io: from the request's issue to the device until its completion ------------------- */
+
+SEC("tp_btf/block_rq_issue")
+int on_request_issue(u64 *ctx)
+{
+    u32 probe;
+    if (span_probe(LORIS_SPAN_BLOCK_IO, &probe))
+        wait_begin(&request_open, ctx[0], probe, bpf_get_current_task_btf());
+    return 0;
+}
+
+/* A requeued request is issued again: the time until then is not the device's. */
+SEC("tp_btf/block_rq_requeue")
+int on_request_requeue(u64 *ctx)
+{
+    u32 probe;
+    u64 key = ctx[0];
+    if (!span_probe(LORIS_SPAN_BLOCK_IO, &probe) || bpf_map_delete_elem(&request_open, &key))
+        return 0;
+    struct loris_ledger *ledger = ledger_of(probe);
+    if (ledger)
+        ledger_add(ledger->abandoned, 1);
+    return 0;
+}
+
+SEC("tp_btf/block_rq_complete")
+int on_request_complete(u64 *ctx)
+{
+    u32 probe;
+    if (span_probe(LORIS_SPAN_BLOCK_IO, &probe))
+        wait_end(&request_open, ctx[0], probe, (u8)ctx[1] ? -1 : 0);
+    return 0;
+}
+
+/* --- run-queue: from being runnable until running ---------------------------------------------
+ * A preallocated hash: these run under the run queue's lock, where nothing may be allocated. */
+
+static __always_inline void enqueue(struct task_struct *task)
+{
+    u32 probe;
+    u64 key = (u32)task->pid;
+    if (!key || !span_probe(LORIS_SPAN_RUN_QUEUE, &probe))
+        return;
+    if (!bpf_map_lookup_elem(&runqueue_open, &key))
+        wait_begin(&runqueue_open, key, probe, task);
+}
+
+/* A task that is woken before it left the CPU does not wait for one. */
+static __always_inline int wake(struct task_struct *task)
+{
+    if (!task->on_cpu)
+        enqueue(task);
+    return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int on_wakeup(u64 *ctx)
+{
+    return wake((struct task_struct *)ctx[0]);
+}
+
+SEC("tp_btf/sched_wakeup_new")
+int on_wakeup_new(u64 *ctx)
+{
+    return wake((struct task_struct *)ctx[0]);
+}
+
+SEC("tp_btf/sched_switch")
+int on_switch(u64 *ctx)
+{
+    struct task_struct *previous = (struct task_struct *)ctx[1];
+    struct task_struct *next = (struct task_struct *)ctx[2];
+    bool preempted = ctx[0];
+    if (preempted || task_is_runnable(previous))
+        enqueue(previous);
+    u32 probe;
+    u64 key = (u32)next->pid;
+    if (key && span_probe(LORIS_SPAN_RUN_QUEUE, &probe))
+        wait_end(&runqueue_open, key, probe, 0);
+    return 0;
+}
+
+/* --- softirq and irq: neither nests on its own CPU; they belong to no process ----------------- */
+
+static __always_inline int interrupt_begin(u32 span)
+{
+    u32 probe;
+    u64 *start_ns = bpf_map_lookup_elem(&interrupt_open, &span);
+    if (!start_ns || !span_probe(span, &probe))
+        return 0;
+    struct loris_ledger *ledger = call_enter(probe, bpf_get_current_task_btf());
+    if (!ledger)
+        return 0;
+    if (*start_ns)
+        ledger_add(ledger->abandoned, 1);
+    *start_ns = bpf_ktime_get_ns();
+    return 0;
+}
+
+static __always_inline int interrupt_end(u32 span)
+{
+    u64 now_ns = bpf_ktime_get_ns();
+    u32 probe;
+    u64 *start_ns = bpf_map_lookup_elem(&interrupt_open, &span);
+    if (!start_ns || !*start_ns || !span_probe(span, &probe))
+        return 0;
+    u64 began_ns = *start_ns;
+    *start_ns = 0;
+    struct loris_ledger *ledger = ledger_of(probe);
+    if (ledger)
+        call_return(probe, ledger, 0, 0, now_ns - began_ns, 0);
+    return 0;
+}
+
+SEC("tp_btf/softirq_entry")
+int on_softirq_entry(u64 *ctx)
+{
+    return interrupt_begin(LORIS_SPAN_SOFTIRQ);
+}
+
+SEC("tp_btf/softirq_exit")
+int on_softirq_exit(u64 *ctx)
+{
+    return interrupt_end(LORIS_SPAN_SOFTIRQ);
+}
+
+SEC("tp_btf/irq_handler_entry")
+int on_irq_entry(u64 *ctx)
+{
+    return interrupt_begin(LORIS_SPAN_IRQ);
+}
+
+SEC("tp_btf/irq_handler_exit")
+int on_irq_exit(u64 *ctx)
+{
+    return interrupt_end(LORIS_SPAN_IRQ);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Syscalls through the two raw tracepoints that all of them pass. */
+#include "call.bpf.h"
+
+/* A thread is in one syscall at a time, so one slot is its whole stack. */
+SEC("raw_tp/sys_enter")
+int on_syscall_entry(struct bpf_raw_tracepoint_args *ctx)
+{
+    u32 number = ctx->args[1];
+    u32 *probe_plus1 = bpf_map_lookup_elem(&syscall_probes, &number);
+    if (!probe_plus1 || !*probe_plus1 || ctx->args[1] >> 32)
+        return 0;
+    struct task_struct *task = bpf_get_current_task_btf();
+    if (task_in_compat_syscall(task))
+        return 0;
+    u32 probe = *probe_plus1 - 1;
+    struct loris_ledger *ledger = call_enter(probe, task);
+    if (!ledger)
+        return 0;
+    struct open_syscall *open =
+        bpf_task_storage_get(&syscall_open, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!open) {
+        ledger_add(ledger->no_storage, 1);
+        ledger_add(ledger->abandoned, 1);
+        return 0;
+    }
+    if (open->probe_plus1) {
+        struct loris_ledger *skipped = ledger_of(open->probe_plus1 - 1);
+        if (skipped)
+            ledger_add(skipped->abandoned, 1);
+    }
+    open->probe_plus1 = probe + 1;
+    open->start_ns = bpf_ktime_get_ns();
+    return 0;
+}
+
+/* The number is taken from the entry: the registers may show another one after rt_sigreturn. */
+SEC("raw_tp/sys_exit")
+int on_syscall_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+    u64 now_ns = bpf_ktime_get_ns();
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct open_syscall *open = bpf_task_storage_get(&syscall_open, task, NULL, 0);
+    if (!open || !open->probe_plus1)
+        return 0;
+    u32 probe = open->probe_plus1 - 1;
+    open->probe_plus1 = 0;
+    struct loris_ledger *ledger = ledger_of(probe);
+    if (ledger)
+        call_return_current(probe, ledger, open->start_ns, now_ns, ctx->args[1]);
+    return 0;
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs the end-to-end tests as root, one after another, each in a process group of its own.
+
+    tests/e2e/run.py [PATTERN...]    only tests whose file or name contains a pattern
+    tests/e2e/run.py --list          what there is
+
+A test is a public function of a test_*.py; its name is a sentence. Raising Skip skips it.
+"""
+
+import importlib
+import inspect
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE))
+
+import support  # noqa: E402  (found through the path above)
+
+DEFAULT_LIMIT_S = 60
+
+
+def discover(patterns):
+    """[(file, function)] in the order in which they are written."""
+    found = []
+    for path in sorted(HERE.glob("test_*.py")):
+        module = importlib.import_module(path.stem)
+        for name, function in vars(module).items():
+            if (name.startswith("_") or not inspect.isfunction(function)
+                    or function.__module__ != path.stem):
+                continue
+            label = f"{path.stem[5:]}: {name.replace('_', ' ')}"
+            if not patterns or any(part in label or part in name for part in patterns):
+                found.append((label, function))
+    return found
+
+
+def run_in_child(function, pipe):
+    """Runs the test and reports through the pipe; never returns."""
+    os.setpgid(0, 0)
+    result = {"outcome": "pass", "text": ""}
+    try:
+        note = function()
+        result["text"] = str(note) if note else ""
+    except support.Skip as reason:
+        result = {"outcome": "skip", "text": str(reason)}
+    except BaseException:
+        result = {"outcome": "fail", "text": traceback.format_exc(limit=-4)}
+        for label, said in support.said()[-4:]:
+            if said.strip():
+                result["text"] += f"--- {label} said:\n{said.strip()[-3000:]}\n"
+    with os.fdopen(pipe, "w") as out:
+        json.dump(result, out)
+    os._exit(0)
+
+
+def run_one(function):
+    limit_s = getattr(function, "limit_s", DEFAULT_LIMIT_S)
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        run_in_child(function, writing)
+    os.close(writing)
+    os.set_blocking(reading, False)
+    end = time.monotonic() + limit_s
+    text, ended = b"", False
+    try:
+        while not ended and time.monotonic() < end:
+            ended = os.waitpid(child, os.WNOHANG)[0] == child
+            text += _drain(reading)
+            if not ended:
+                time.sleep(0.02)
+    finally:
+        # What the test started and did not end is in its group, whether it passed or hung.
+        try:
+            os.killpg(child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    text += _drain(reading)
+    os.close(reading)
+    if not ended:
+        os.waitpid(child, 0)
+        return {"outcome": "fail", "text": f"took longer than its limit of {limit_s} s"}
+    return json.loads(text) if text else {"outcome": "fail", "text": "the test process died"}
+
+
+def _drain(pipe):
+    text = b""
+    try:
+        while True:
+            part = os.read(pipe, 1 << 16)
+            if not part:
+                return text
+            text += part
+    except BlockingIOError:
+        return text
+
+
+def main(arguments):
+    tests = discover([argument for argument in arguments if not argument.startswith("--")])
+    if "--list" in arguments:
+        for label, _ in tests:
+            print(label)
+        return 0
+    if os.geteuid() != 0:
+        print("the end-to-end tests attach to the kernel and need root", file=sys.stderr)
+        return 2
+    if not os.path.exists(support.LORISD):
+        print(f"{support.LORISD} is not built", file=sys.stderr)
+        return 2
+    counts = {"pass": 0, "fail": 0, "skip": 0}
+    for label, function in tests:
+        begin = time.monotonic()
+        result = run_one(function)
+        counts[result["outcome"]] += 1
+        text = result["text"].rstrip()
+        first = f"{result['outcome']} {time.monotonic() - begin:6.1f} s  {label}"
+        if result["outcome"] == "skip":
+            print(f"{first}\n                 skip: {text}", flush=True)
+        elif text:
+            indented = "\n".join("                 " + line for line in text.splitlines())
+            print(f"{first}\n{indented}", flush=True)
+        else:
+            print(first, flush=True)
+    print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped")
+    return 1 if counts["fail"] or not tests else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

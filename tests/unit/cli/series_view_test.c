@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/json_field.c"
+#include "cli/series_footer.c"
+#include "cli/series_view.c"
+#include "cli/table.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static json_t *parse(const char *string)
+{
+    json_t *value = json_loads(string, 0, NULL);
+    assert_non_null(value);
+    return value;
+}
+
+static void assert_footer(const char *reply_text, const char *expected)
+{
+    json_t *reply = parse(reply_text);
+    struct text out = {0};
+    series_view_footer(reply, &out);
+    assert_string_equal(out.bytes, expected);
+    text_done(&out);
+    json_decref(reply);
+}
+
+static void footer_says_what_is_covered(void **state)
+{
+    (void)state;
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":1234000,\"relative_error\":0.0055,"
+                  "\"lost\":0},{\"probe\":\"b\",\"count\":567,\"relative_error\":0.0055}],"
+                  "\"truncated\":0}",
+                  "covers all 1,234,567 calls; quantiles within 0.55 %\n");
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":7,\"relative_error\":0.011}],"
+                  "\"truncated\":15}",
+                  "covers 7 calls; 1 of 16 lines; quantiles within 1.10 %\n");
+    assert_footer("{\"series\":[],\"truncated\":0}", "no calls\n");
+}
+
+static void footer_counts_a_probes_losses_once(void **state)
+{
+    (void)state;
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":50,\"lost\":10,\"in_flight\":2,"
+                  "\"oldest_ns\":3200000000},{\"probe\":\"a\",\"count\":40,\"lost\":10,"
+                  "\"in_flight\":2},{\"probe\":\"b\",\"count\":900,\"lost\":1,\"in_flight\":10}]}",
+                  "covers 990 of 1,001 calls, 11 were lost; 12 in flight (oldest 3.20 s)\n");
+}
+
+static void footer_says_what_is_estimated(void **state)
+{
+    (void)state;
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":97,\"estimated\":true},{\"probe\":\"a\","
+                  "\"count\":3,\"estimated\":true,\"group\":{\"kind\":\"unattributed\"}}]}",
+                  "covers all 100 calls; breakdown estimated (3.0 % of calls counted in the "
+                  "kernel)\n");
+}
+
+static void shows_series_of_any_shape(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {
+        "{}",
+        "{\"series\":7}",
+        "{\"series\":[7,null,[],{}]}",
+        "{\"series\":[{\"probe\":1,\"group\":\"x\",\"count\":-5,\"rate_per_s\":\"a\","
+        "\"p99_ns\":1e300,\"errors\":3,\"error_ratio\":null}],\"truncated\":-1}",
+    };
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        json_t *reply = parse(replies[i]);
+        struct text out = {0};
+        const struct series_view view = {.width = 80, .order = SERIES_BY_P99};
+        series_view_print(reply, &view, &out);
+        series_view_json(reply, &out);
+        assert_int_equal(out.failed, 0);
+        text_done(&out);
+        json_decref(reply);
+    }
+}
+
+static const char three[] =
+    "{\"series\":["
+    "{\"probe\":\"a\",\"group\":{\"kind\":\"process\",\"pid\":7,\"comm\":\"sh\"},\"count\":30,"
+    "\"mean_ns\":10,\"p99_ns\":1},"
+    "{\"probe\":\"b\",\"group\":{\"kind\":\"unit\",\"unit\":\"x.service\"},\"count\":20,"
+    "\"mean_ns\":20,\"p99_ns\":2},"
+    "{\"probe\":\"c\",\"group\":{\"kind\":\"other\"},\"count\":1,\"mean_ns\":1,\"p99_ns\":3}]}";
+
+static void assert_order(enum series_order order, const char *expected)
+{
+    json_t *reply = parse(three);
+    struct text out = {0};
+    const struct series_view view = {.order = order, .without_who = true};
+    series_view_print(reply, &view, &out);
+    char seen[4] = "";
+    const char *line = out.bytes;
+    for (size_t i = 0; i < 3; i++) {
+        line = strchr(line, '\n') + 1;
+        seen[i] = *line;
+    }
+    assert_string_equal(seen, expected);
+    text_done(&out);
+    json_decref(reply);
+}
+
+static void sorts_by_what_is_asked(void **state)
+{
+    (void)state;
+    assert_order(SERIES_AS_GIVEN, "abc");
+    assert_order(SERIES_BY_P99, "cba");
+    assert_order(SERIES_BY_TIME, "bac");
+    assert_order(SERIES_BY_COUNT, "abc");
+}
+
+static void names_processes_units_and_the_rest(void **state)
+{
+    (void)state;
+    json_t *reply = parse(three);
+    struct text out = {0};
+    const struct series_view view = {0};
+    series_view_print(reply, &view, &out);
+    assert_non_null(strstr(out.bytes, " sh[7] "));
+    assert_non_null(strstr(out.bytes, " x.service "));
+    assert_non_null(strstr(out.bytes, " (other) "));
+    text_done(&out);
+    json_decref(reply);
+}
+
+static void passes_series_through_as_they_came(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"schema\":\"loris.series/1\",\"window_s\":10.0,\"zeta\":1,"
+                               "\"alpha\":0.0055,\"rate_per_s\":1234.5,\"final\":true}";
+    char text[256];
+    snprintf(text, sizeof(text), "{\"series\":[%s]}", line);
+    json_t *reply = parse(text);
+    struct text out = {0};
+    series_view_json(reply, &out);
+    assert_memory_equal(out.bytes, line, sizeof(line) - 1);
+    assert_string_equal(out.bytes + sizeof(line) - 1, "\n");
+    text_done(&out);
+    json_decref(reply);
+}
+
+static void groups_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t value;
+        const char *expected;
+    } cases[] = {{0, "0"},
+                 {999, "999"},
+                 {1000, "1,000"},
+                 {1234567, "1,234,567"},
+                 {UINT64_MAX, "18,446,744,073,709,551,615"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char out[32];
+        series_view_format_exact(cases[i].value, out);
+        assert_string_equal(out, cases[i].expected);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(footer_says_what_is_covered),
+        cmocka_unit_test(footer_counts_a_probes_losses_once),
+        cmocka_unit_test(footer_says_what_is_estimated),
+        cmocka_unit_test(shows_series_of_any_shape),
+        cmocka_unit_test(sorts_by_what_is_asked),
+        cmocka_unit_test(names_processes_units_and_the_rest),
+        cmocka_unit_test(passes_series_through_as_they_came),
+        cmocka_unit_test(groups_digits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

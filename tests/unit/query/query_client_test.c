@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "query/query_client.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+/* The agent's end is played by hand: its answers wait in the socket before the question comes. */
+struct fixture {
+    struct query_client *client;
+    int agent;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    assert_non_null(fixture);
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    fixture->agent = pair[1];
+    assert_int_equal(query_client_open_fd(pair[0], &fixture->client), 0);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    query_client_free(fixture->client);
+    if (fixture->agent >= 0)
+        close(fixture->agent);
+    free(fixture);
+    return 0;
+}
+
+static void answer(struct fixture *fixture, const char *frame)
+{
+    assert_int_equal(send(fixture->agent, frame, strlen(frame) + 1, 0), (ssize_t)strlen(frame) + 1);
+}
+
+static void hang_up(struct fixture *fixture)
+{
+    close(fixture->agent);
+    fixture->agent = -1;
+}
+
+static void writes_the_request_and_returns_the_parameters(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *parameters = json_pack("{s:s}", "by", "none"), *reply = NULL;
+    struct diag diag;
+    answer(fixture, "{\"parameters\":{\"truncated\":3}}");
+    assert_int_equal(
+        query_client_call(fixture->client, "Stats", parameters, 0, NULL, &reply, &diag), 0);
+    assert_int_equal(json_integer_value(json_object_get(reply, "truncated")), 3);
+    json_decref(reply);
+    json_decref(parameters);
+    char request[256];
+    const char expected[] =
+        "{\"method\":\"org.loris.Agent.Stats\",\"parameters\":{\"by\":\"none\"}}";
+    assert_int_equal(recv(fixture->agent, request, sizeof(request), 0), sizeof(expected));
+    assert_string_equal(request, expected);
+}
+
+static void takes_absent_parameters_for_none(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *reply = NULL;
+    struct diag diag;
+    answer(fixture, "{}");
+    assert_int_equal(query_client_call(fixture->client, "SetMark", NULL, 0, NULL, &reply, &diag),
+                     0);
+    assert_true(json_is_object(reply));
+    json_decref(reply);
+}
+
+static void turns_errors_into_a_diagnosis(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *reply = NULL;
+    struct diag diag;
+    static const struct {
+        const char *frame, *what, *hint;
+        int number;
+    } errors[] = {
+        {"{\"error\":\"org.loris.Agent.TargetFailed\",\"parameters\":{\"message\":\"no \\u001bf\","
+         "\"hint\":\"try g\"}}",
+         "no ?f", "try g", EREMOTEIO},
+        {"{\"error\":\"org.varlink.service.PermissionDenied\",\"parameters\":{}}",
+         "Attach needs root", "run it as root (sudo)", EPERM},
+        {"{\"error\":\"org.loris.Agent.PermissionDenied\",\"parameters\":{\"message\":\"not "
+         "you\"}}",
+         "not you", "run it as root (sudo)", EPERM},
+        {"{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":{\"parameter\":\"by\"}"
+         "}",
+         "the agent does not accept the by of Attach", "", EREMOTEIO},
+        {"{\"error\":\"org.varlink.service.MethodNotFound\"}",
+         "the agent answers org.varlink.service.MethodNotFound to Attach",
+         "agent and command are of different versions", EREMOTEIO},
+        {"{\"error\":\"x\",\"parameters\":{\"message\":7,\"hint\":[]}}",
+         "the agent answers x to Attach", "", EREMOTEIO},
+    };
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        answer(fixture, errors[i].frame);
+        assert_int_equal(query_client_call(fixture->client, "Attach", NULL, 0, NULL, &reply, &diag),
+                         -errors[i].number);
+        assert_string_equal(diag.what, errors[i].what);
+        assert_string_equal(diag.hint, errors[i].hint);
+        assert_null(reply);
+    }
+}
+
+static void refuses_answers_that_make_no_sense(void **state)
+{
+    static const char *const frames[] = {"", "x", "[]", "{\"error\":7}", "{\"parameters\":[]}"};
+    for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+        tear_down(state);
+        set_up(state);
+        struct fixture *fixture = *state;
+        json_t *reply = NULL;
+        struct diag diag;
+        answer(fixture, frames[i]);
+        assert_int_equal(query_client_call(fixture->client, "Stats", NULL, 0, NULL, &reply, &diag),
+                         -EBADMSG);
+    }
+}
+
+static void says_when_the_agent_hangs_up(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *reply = NULL;
+    struct diag diag;
+    assert_int_equal(send(fixture->agent, "{\"para", 6, 0), 6);
+    hang_up(fixture);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(query_client_call(fixture->client, "Stats", NULL, 0, NULL, &reply, &diag),
+                         -ECONNRESET);
+}
+
+static void hears_why_an_agent_hung_up(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *reply = NULL;
+    struct diag diag;
+    answer(fixture, "{\"error\":\"org.loris.Agent.Failed\",\"parameters\":{\"message\":\"full\"}}");
+    hang_up(fixture);
+    assert_int_equal(query_client_call(fixture->client, "Stats", NULL, 0, NULL, &reply, &diag),
+                     -EREMOTEIO);
+    assert_string_equal(diag.what, "full");
+}
+
+static void skips_the_late_answer_to_a_call_given_up(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *reply = NULL;
+    struct diag diag;
+    const volatile int cancelled = 1;
+    assert_int_equal(
+        query_client_call(fixture->client, "Attach", NULL, 0, &cancelled, &reply, &diag), -EINTR);
+    assert_int_equal(query_client_call(fixture->client, "Stats", NULL, 1, NULL, &reply, &diag),
+                     -ETIMEDOUT);
+    answer(fixture, "{\"parameters\":{\"call\":1}}");
+    answer(fixture, "{\"parameters\":{\"call\":2}}");
+    answer(fixture, "{\"parameters\":{\"call\":3}}");
+    assert_int_equal(query_client_call(fixture->client, "Stats", NULL, 0, NULL, &reply, &diag), 0);
+    assert_int_equal(json_integer_value(json_object_get(reply, "call")), 3);
+    json_decref(reply);
+}
+
+static void says_that_no_agent_is_there(void **state)
+{
+    (void)state;
+    struct query_client *client = NULL;
+    struct diag diag;
+    assert_int_equal(query_client_open("/tmp/no-such-folder/s", &client, &diag), -ENOENT);
+    assert_non_null(strstr(diag.hint, "systemctl start loris"));
+    char path[300];
+    memset(path, 'p', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    assert_int_equal(query_client_open(path, &client, &diag), -ENAMETOOLONG);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(writes_the_request_and_returns_the_parameters),
+        TEST(takes_absent_parameters_for_none),
+        TEST(turns_errors_into_a_diagnosis),
+        TEST(refuses_answers_that_make_no_sense),
+        TEST(says_when_the_agent_hangs_up),
+        TEST(hears_why_an_agent_hung_up),
+        TEST(skips_the_late_answer_to_a_call_given_up),
+        TEST(says_that_no_agent_is_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

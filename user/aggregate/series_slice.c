@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Slices that are over are only ever read, so they are packed: about a byte for each non-empty
+ * bucket, where a sketch has 64 counters and a block for every power of two that it touched.
+ *
+ *     varints (LEB128): count, errors, sum_ns, min_ns, max_ns - min_ns
+ *     per non-empty bucket in ascending order one byte, distance to the last bucket << 4 | count;
+ *     a nibble of 15 means 15 and more: what is missing follows as a varint, distance first
+ *
+ * Buckets are numbered 0 for 0 ns, 1 for 1 ns, 2 + power * (64 >> halvings) + slot for the others;
+ * the bucket before the first has number -1.
+ */
+#include "aggregate/series_internal.h"
+
+#include <errno.h>
+
+#define NIBBLE_MAX 15u
+
+/* --- writing ----------------------------------------------------------------------------------- */
+
+/* Writes, or only counts bytes while there is no `at`. */
+struct slice_writer {
+    uint8_t *at;
+    size_t length;
+    uint32_t last;
+};
+
+static void put_byte(struct slice_writer *writer, uint8_t byte)
+{
+    if (writer->at)
+        writer->at[writer->length] = byte;
+    writer->length++;
+}
+
+static void put_varint(struct slice_writer *writer, uint64_t value)
+{
+    for (; value >= 0x80; value >>= 7)
+        put_byte(writer, (uint8_t)(value | 0x80));
+    put_byte(writer, (uint8_t)value);
+}
+
+static void put_bucket(struct slice_writer *writer, uint32_t number, uint64_t count)
+{
+    uint32_t distance = number - writer->last;
+    unsigned high = distance < NIBBLE_MAX ? distance : NIBBLE_MAX;
+    unsigned low = count < NIBBLE_MAX ? (unsigned)count : NIBBLE_MAX;
+    put_byte(writer, (uint8_t)(high << 4 | low));
+    if (high == NIBBLE_MAX)
+        put_varint(writer, distance - NIBBLE_MAX);
+    if (low == NIBBLE_MAX)
+        put_varint(writer, count - NIBBLE_MAX);
+    writer->last = number;
+}
+
+/* Of the stat all but its sketch. */
+static void put_scalars(struct slice_writer *writer, const struct latency_stat *stat)
+{
+    put_varint(writer, stat->count);
+    put_varint(writer, stat->errors);
+    put_varint(writer, stat->sum_ns);
+    put_varint(writer, stat->min_ns);
+    put_varint(writer, stat->max_ns - stat->min_ns);
+}
+
+static uint64_t page_counter(const struct sketch_page *page, unsigned slot)
+{
+    const void *counters = page->counters;
+    switch (page->width_log2) {
+    case 0:
+        return ((const uint8_t *)counters)[slot];
+    case 1:
+        return ((const uint16_t *)counters)[slot];
+    case 2:
+        return ((const uint32_t *)counters)[slot];
+    default:
+        return page->counters[slot];
+    }
+}
+
+static void put_sketch(struct slice_writer *writer, const struct sketch *sketch)
+{
+    if (sketch->zeros)
+        put_bucket(writer, 0, sketch->zeros);
+    if (sketch->ones)
+        put_bucket(writer, 1, sketch->ones);
+    unsigned slots = LORIS_PAGE_BUCKETS >> sketch->halvings;
+    struct sketch_page *const *page = sketch->pages;
+    for (uint64_t rest = sketch->touched; rest; rest &= rest - 1, page++) {
+        uint32_t first = 2 + (uint32_t)__builtin_ctzll(rest) * slots;
+        for (unsigned slot = 0; slot < slots; slot++) {
+            uint64_t count = page_counter(*page, slot);
+            if (count)
+                put_bucket(writer, first + slot, count);
+        }
+    }
+}
+
+static struct series_slice *new_slice(uint64_t epoch, uint8_t halvings, size_t length)
+{
+    struct series_slice *slice = malloc(sizeof(*slice) + length);
+    if (slice)
+        *slice = (struct series_slice){
+            .epoch = epoch,
+            .halvings = halvings,
+            .length = (uint32_t)length,
+        };
+    return slice;
+}
+
+struct series_slice *series_slice_pack(const struct latency_stat *stat, uint64_t epoch)
+{
+    struct slice_writer measure = {.last = UINT32_MAX};
+    put_scalars(&measure, stat);
+    put_sketch(&measure, &stat->sketch);
+    struct series_slice *slice = new_slice(epoch, stat->sketch.halvings, measure.length);
+    if (!slice)
+        return NULL;
+    struct slice_writer writer = {.at = slice->bytes, .last = UINT32_MAX};
+    put_scalars(&writer, stat);
+    put_sketch(&writer, &stat->sketch);
+    return slice;
+}
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+struct slice_reader {
+    const uint8_t *at, *end;
+    unsigned halvings_more; /* than the slice has, for the numbers given out */
+    uint32_t last;          /* as stored */
+    /* The bucket at hand, while `valid`. */
+    bool valid;
+    uint32_t number;
+    uint64_t count;
+};
+
+static uint64_t get_varint(struct slice_reader *reader)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        uint8_t byte = *reader->at++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80))
+            return value;
+    }
+}
+
+static uint32_t coarser_number(uint32_t number, unsigned halvings)
+{
+    return number < 2 ? number : 2 + ((number - 2) >> halvings);
+}
+
+static void get_bucket(struct slice_reader *reader)
+{
+    reader->valid = reader->at < reader->end;
+    if (!reader->valid)
+        return;
+    uint8_t nibbles = *reader->at++;
+    uint32_t distance = nibbles >> 4;
+    if (distance == NIBBLE_MAX)
+        distance += (uint32_t)get_varint(reader);
+    reader->count = nibbles & NIBBLE_MAX;
+    if (reader->count == NIBBLE_MAX)
+        reader->count += get_varint(reader);
+    reader->last += distance;
+    reader->number = coarser_number(reader->last, reader->halvings_more);
+}
+
+/* Stands at the first bucket afterwards. */
+static void start_reading(struct slice_reader *reader, const struct series_slice *slice,
+                          unsigned halvings, struct latency_stat *ret_scalars)
+{
+    *reader = (struct slice_reader){
+        .at = slice->bytes,
+        .end = slice->bytes + slice->length,
+        .halvings_more = halvings - slice->halvings,
+        .last = UINT32_MAX,
+    };
+    latency_stat_init(ret_scalars);
+    ret_scalars->count = get_varint(reader);
+    ret_scalars->errors = get_varint(reader);
+    ret_scalars->sum_ns = get_varint(reader);
+    ret_scalars->min_ns = get_varint(reader);
+    ret_scalars->max_ns = ret_scalars->min_ns + get_varint(reader);
+    get_bucket(reader);
+}
+
+static int record_times(struct sketch *sketch, uint32_t bucket, uint64_t count)
+{
+    /* A few single steps are cheaper than one general one. */
+    for (; count && count <= 8 && sketch_try_record(sketch, bucket); count--)
+        ;
+    return count ? sketch_record(sketch, bucket, count) : 0;
+}
+
+int series_slice_unpack(const struct series_slice *slice, struct latency_stat *into)
+{
+    while (into->sketch.halvings < slice->halvings)
+        sketch_halve(&into->sketch);
+
+    struct slice_reader reader;
+    struct latency_stat scalars;
+    for (start_reading(&reader, slice, slice->halvings, &scalars); reader.valid;
+         get_bucket(&reader)) {
+        uint32_t number = reader.number;
+        uint32_t bucket = number == 0   ? 0
+                          : number == 1 ? LORIS_PAGE_BUCKETS - 1
+                                        : LORIS_PAGE_BUCKETS + ((number - 2) << slice->halvings);
+        int status = record_times(&into->sketch, bucket, reader.count);
+        if (status < 0)
+            return status;
+    }
+    return latency_stat_merge(into, &scalars);
+}
+
+/* --- joining ----------------------------------------------------------------------------------- */
+
+static void put_joined(struct slice_writer *writer, const struct series_slice *a,
+                       const struct series_slice *b, unsigned halvings)
+{
+    struct slice_reader readers[2];
+    struct latency_stat scalars, more;
+    start_reading(&readers[0], a, halvings, &scalars);
+    start_reading(&readers[1], b, halvings, &more);
+    int status = latency_stat_merge(&scalars, &more);
+    (void)status; /* empty sketches need no memory */
+    put_scalars(writer, &scalars);
+
+    while (readers[0].valid || readers[1].valid) {
+        uint32_t number = readers[0].valid ? readers[0].number : readers[1].number;
+        if (readers[1].valid && readers[1].number < number)
+            number = readers[1].number;
+        uint64_t count = 0;
+        for (unsigned i = 0; i < 2; i++)
+            for (; readers[i].valid && readers[i].number == number; get_bucket(&readers[i]))
+                count = series_saturating_add(count, readers[i].count);
+        put_bucket(writer, number, count);
+    }
+}
+
+struct series_slice *series_slice_join(const struct series_slice *a, const struct series_slice *b)
+{
+    uint8_t halvings = a->halvings > b->halvings ? a->halvings : b->halvings;
+    struct slice_writer measure = {.last = UINT32_MAX};
+    put_joined(&measure, a, b, halvings);
+    struct series_slice *slice = new_slice(a->epoch, halvings, measure.length);
+    if (!slice)
+        return NULL;
+    struct slice_writer writer = {.at = slice->bytes, .last = UINT32_MAX};
+    put_joined(&writer, a, b, halvings);
+    return slice;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/command_table.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/commands.h"
+
+#define OPTIONS_END                                                                                \
+    {                                                                                              \
+        .id = OPTION_NONE                                                                          \
+    }
+#define OPTION_COLUMN 26 /* where the help of an option begins */
+
+const struct command_option command_global_options[] = {
+    {OPTION_JSON, 0, "json", NULL, NULL, "write JSON, one object a line"},
+    {OPTION_SOCKET, 0, "socket", "PATH", NULL, "the agent's socket (/run/loris/loris.sock)"},
+    {OPTION_HELP, 'h', "help", NULL, NULL, "this text"},
+    OPTIONS_END,
+};
+
+static const struct command_option no_options[] = {OPTIONS_END};
+
+#define BY_CHOICES "process unit none"
+
+static const struct command_option watch_options[] = {
+    {OPTION_PID, 'p', "pid", "PID", NULL, "only this process; repeat for more"},
+    {OPTION_COMM, 0, "comm", "NAME", NULL, "only processes of this name"},
+    {OPTION_UNIT, 0, "unit", "UNIT", NULL, "only this systemd unit or cgroup path"},
+    {OPTION_DURATION, 'd', "duration", "TIME", NULL,
+     "end after so long: 10s, 1.5m; ends COMMAND too"},
+    {OPTION_INTERVAL, 'i', "interval", "TIME", NULL, "print each interval: 1s, 500ms"},
+    {OPTION_BY, 0, "by", "GROUP", BY_CHOICES, "one line for each (default process)"},
+    {OPTION_ERRORS, 0, "errors", "RULE", "never negative negative-int zero nonzero errno",
+     "which return values count as errors"},
+    {OPTION_ATTACH, 0, "attach", "KIND", NULL, "how to attach (default auto)"},
+    {OPTION_FORCE, 0, "force", NULL, NULL, "attach in spite of a known hazard"},
+    {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many lines, the busiest first"},
+    {OPTION_OUTPUT, 'o', "output", "FILE", NULL, "write the data there instead of to stdout"},
+    OPTIONS_END,
+};
+
+static const struct command_option stats_options[] = {
+    {OPTION_BY, 0, "by", "GROUP", BY_CHOICES, "one line for each (default process)"},
+    {OPTION_WINDOW, 0, "window", "TIME", NULL, "the last so long: 10s, 60s"},
+    {OPTION_SINCE_START, 0, "since-start", NULL, NULL, "everything since the agent started"},
+    {OPTION_PID, 'p', "pid", "PID", NULL, "only this process"},
+    {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many lines, the busiest first"},
+    OPTIONS_END,
+};
+
+static const struct command_option status_options[] = {
+    {OPTION_PROBES, 0, "probes", NULL, NULL, "every probe: state, attachment, ledger"},
+    {OPTION_MEMORY, 0, "memory", NULL, NULL, "who holds the memory; hits and misses of the caches"},
+    OPTIONS_END,
+};
+
+static const struct command_option list_options[] = {
+    {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many (default 1000)"},
+    OPTIONS_END,
+};
+
+static const struct command_option top_options[] = {
+    {OPTION_BY, 0, "by", "GROUP", BY_CHOICES, "one line for each (default process)"},
+    {OPTION_SORT, 0, "sort", "KEY", "p99 time count", "order at first (default time)"},
+    {OPTION_ONCE, 0, "once", NULL, NULL, "print one table and end"},
+    OPTIONS_END,
+};
+
+const struct command command_table[] = {
+    {
+        .name = "watch",
+        .arguments = "TARGET...",
+        .arguments_min = 1,
+        .arguments_max = SIZE_MAX,
+        .takes_child = true,
+        .summary = "measure functions now; needs no running agent",
+        .description =
+            "Attaches to the targets, measures every call until Ctrl-C, the end of COMMAND or -d,\n"
+            "and prints the totals. Needs root. COMMAND keeps its own stdin, stdout and stderr.",
+        .examples = "loris watch syscall:openat\n"
+                    "loris watch user:libc.so.6:malloc -p 4711 -d 10s\n"
+                    "loris watch 'kernel:vfs_*' -i 1s --by none --json\n"
+                    "loris watch user:libsqlite3.so.0:sqlite3_step -- sqlite3 my.db 'select 1'\n",
+        .options = watch_options,
+        .run = command_watch,
+    },
+    {
+        .name = "stats",
+        .arguments = "[PROBE-GLOB]",
+        .arguments_max = 1,
+        .summary = "percentiles from the running agent",
+        .description = "Prints count, rate, errors and percentiles of what the agent measures.",
+        .examples = "loris stats\n"
+                    "loris stats 'syscall:*' --by unit --window 10s\n"
+                    "loris stats --since-start --by none --json\n",
+        .options = stats_options,
+        .run = command_stats,
+    },
+    {
+        .name = "status",
+        .arguments = "",
+        .summary = "health of the agent and where every call went",
+        .description = "The first word is the health: ok, degraded or failing.\n"
+                       "The exit status is 0 when it is ok and 1 otherwise.",
+        .examples = "loris status\n"
+                    "loris status --probes\n"
+                    "loris status --json\n",
+        .options = status_options,
+        .run = command_status,
+    },
+    {
+        .name = "list",
+        .arguments = "PATTERN",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .summary = "what could be watched",
+        .description = "Finds kernel functions, symbols of an object or a running process,\n"
+                       "syscalls, spans and marks. Asks the running agent, or a private one.",
+        .examples = "loris list 'syscall:open*'\n"
+                    "loris list 'user:libc.so.6:mem*'\n"
+                    "loris list 'user:pid:4711:*' --limit 50\n",
+        .options = list_options,
+        .run = command_list,
+    },
+    {
+        .name = "top",
+        .arguments = "[PROBE-GLOB]",
+        .arguments_max = 1,
+        .summary = "a live table of the slowest and busiest",
+        .description = "Keys: q quits; p, t, c sort by p99, total time, count.",
+        .examples = "loris top\n"
+                    "loris top 'syscall:*' --by unit\n"
+                    "loris top --once\n",
+        .options = top_options,
+        .run = command_top,
+    },
+    {
+        .name = "check-config",
+        .arguments = "FILE",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .summary = "check a configuration file",
+        .description = "Says what is wrong, with line and column; changes nothing.",
+        .examples = "loris check-config /etc/loris/loris.yaml\n",
+        .options = no_options,
+        .run = command_check_config,
+    },
+    {
+        .name = "completion",
+        .arguments = "bash|zsh|fish",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .summary = "print a completion script for a shell",
+        .description = "Prints a script that makes the shell complete commands and options.",
+        .examples = "source <(loris completion bash)\n"
+                    "loris completion fish > ~/.config/fish/completions/loris.fish\n",
+        .options = no_options,
+        .run = command_completion,
+    },
+    {
+        .name = "help",
+        .arguments = "[COMMAND]",
+        .arguments_max = 1,
+        .summary = "explain a command",
+        .description = "The same as loris COMMAND --help.",
+        .examples = "loris help watch\n",
+        .options = no_options,
+        .run = command_show_help,
+    },
+    {
+        .name = "version",
+        .arguments = "",
+        .summary = "print the version",
+        .description = "Prints the version of this program.",
+        .examples = "loris version\n",
+        .options = no_options,
+        .run = command_version,
+    },
+    {.name = NULL},
+};
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *command = command_table; command->name; command++)
+        if (strcmp(command->name, name) == 0)
+            return command;
+    return NULL;
+}
+
+static void option_help(const struct command_option *option, struct text *out)
+{
+    size_t from = out->length;
+    text_append_string(out, "  ");
+    if (option->letter)
+        text_append_format(out, "-%c, ", option->letter);
+    else
+        text_append_string(out, "    ");
+    text_append_format(out, "--%s", option->name);
+    if (option->argument)
+        text_append_format(out, " %s", option->argument);
+    size_t used = out->length - from;
+    text_append_format(out, "%*s%s\n", used < OPTION_COLUMN ? (int)(OPTION_COLUMN - used) : 1, "",
+                       option->help);
+    if (option->choices)
+        text_append_format(out, "%*sone of: %s\n", OPTION_COLUMN, "", option->choices);
+}
+
+static void options_help(const struct command_option *options, struct text *out)
+{
+    for (const struct command_option *option = options; option->id != OPTION_NONE; option++)
+        option_help(option, out);
+}
+
+static void examples_help(const char *examples, struct text *out)
+{
+    text_append_string(out, "\nExamples:\n");
+    while (*examples) {
+        size_t length = strcspn(examples, "\n");
+        text_append_format(out, "  %.*s\n", (int)length, examples);
+        examples += length + (examples[length] == '\n');
+    }
+}
+
+void command_help(const struct command *command, struct text *out)
+{
+    text_append_format(out, "Usage: loris %s", command->name);
+    if (command->arguments[0])
+        text_append_format(out, " %s", command->arguments);
+    if (command->options[0].id != OPTION_NONE)
+        text_append_string(out, " [OPTION]...");
+    if (command->takes_child)
+        text_append_string(out, " [-- COMMAND ARG...]");
+    text_append_format(out, "\n\n%s\n\nOptions:\n", command->description);
+    options_help(command->options, out);
+    options_help(command_global_options, out);
+    examples_help(command->examples, out);
+}
+
+void command_overview(struct text *out)
+{
+    text_append_string(out, "Usage: loris COMMAND [ARGUMENT]... [OPTION]...\n\n"
+                            "How long functions take on this host, without touching the programs."
+                            "\n\nCommands:\n");
+    for (const struct command *command = command_table; command->name; command++)
+        text_append_format(out, "  %-14s%s\n", command->name, command->summary);
+    text_append_string(out, "\nOptions of every command:\n");
+    options_help(command_global_options, out);
+    text_append_string(out, "\nExit status: 0 fine, 1 failed, 2 usage, 3 agent unreachable, "
+                            "4 not permitted.\n");
+    examples_help("loris watch syscall:openat\nloris stats --by unit\nloris help watch\n", out);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/series_view.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "cli/json_field.h"
+#include "cli/table.h"
+
+#define NAME_MAX_BYTES 512
+
+static const struct table_column columns[] = {
+    {"PROBE", .is_name = true},
+    {"WHO", .is_name = true},
+    {"COUNT", .is_right = true},
+    {"RATE/s", .is_right = true, .giving = 2},
+    {"ERR%", .is_right = true, .giving = 3},
+    {"MEAN", .is_right = true, .giving = 4},
+    {"P50", .is_right = true, .giving = 1},
+    {"P90", .is_right = true, .giving = 6},
+    {"P99", .is_right = true},
+    {"P99.9", .is_right = true, .giving = 5},
+    {"MAX", .is_right = true},
+};
+#define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
+#define WHO_COLUMN   1
+
+struct ranked_series {
+    const json_t *series;
+    double rank;
+    size_t place; /* as given, so that equals keep their order */
+};
+
+void series_view_format_exact(uint64_t count, char out[32])
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)count);
+    size_t used = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            out[used++] = ',';
+        out[used++] = digits[i];
+    }
+    out[used] = '\0';
+}
+
+static void format_who(const json_t *group, char out[NAME_MAX_BYTES])
+{
+    const char *kind = json_field_string(group, "kind");
+    const char *comm = json_field_string(group, "comm");
+    const char *unit = json_field_string(group, "unit");
+    if (strcmp(kind, "unattributed") == 0)
+        snprintf(out, NAME_MAX_BYTES, "(not attributed)");
+    else if (strcmp(kind, "other") == 0)
+        snprintf(out, NAME_MAX_BYTES, "(other)");
+    else if (json_field_has(group, "pid"))
+        snprintf(out, NAME_MAX_BYTES, "%s[%llu]", comm,
+                 (unsigned long long)json_field_u64(group, "pid"));
+    else if (comm[0])
+        snprintf(out, NAME_MAX_BYTES, "%s (ended)", comm);
+    else if (unit[0])
+        snprintf(out, NAME_MAX_BYTES, "%s", unit);
+    else
+        snprintf(out, NAME_MAX_BYTES, "-");
+}
+
+static void error_cell(struct table *table, const json_t *series)
+{
+    char cell[32];
+    double percent = 100.0 * json_field_number(series, "error_ratio");
+    if (json_field_u64(series, "errors") == 0 || !isfinite(percent))
+        snprintf(cell, sizeof(cell), "0");
+    else if (percent < 0.01)
+        snprintf(cell, sizeof(cell), "<0.01");
+    else
+        snprintf(cell, sizeof(cell), percent < 10.0 ? "%.2f" : "%.1f", percent);
+    table_cell(table, cell);
+}
+
+static void duration_cell(struct table *table, const json_t *series, const char *key)
+{
+    char cell[16] = "-";
+    if (json_field_has(series, key))
+        format_duration(json_field_u64(series, key), cell);
+    table_cell(table, cell);
+}
+
+static void add_row(struct table *table, const json_t *series, bool without_who)
+{
+    char cell[NAME_MAX_BYTES];
+    table_cell(table, json_field_string(series, "probe"));
+    if (!without_who) {
+        format_who(json_object_get(series, "group"), cell);
+        table_cell(table, cell);
+    }
+    char count[32], rate[16];
+    series_view_format_exact(json_field_u64(series, "count"), count);
+    table_cell(table, count);
+    format_count(json_field_number(series, "rate_per_s"), rate);
+    table_cell(table, rate);
+    error_cell(table, series);
+    static const char *const durations[] = {"mean_ns", "p50_ns",  "p90_ns",
+                                            "p99_ns",  "p999_ns", "max_ns"};
+    for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++)
+        duration_cell(table, series, durations[i]);
+}
+
+static double rank_of(const json_t *series, enum series_order order)
+{
+    double count = json_field_number(series, "count");
+    switch (order) {
+    case SERIES_BY_P99:
+        return json_field_number(series, "p99_ns");
+    case SERIES_BY_TIME:
+        return count * json_field_number(series, "mean_ns");
+    case SERIES_BY_COUNT:
+        return count;
+    case SERIES_AS_GIVEN:
+        break;
+    }
+    return 0.0;
+}
+
+static int compare_ranks(const void *left_at, const void *right_at)
+{
+    const struct ranked_series *left = left_at, *right = right_at;
+    if (left->rank != right->rank)
+        return left->rank > right->rank ? -1 : 1;
+    return left->place < right->place ? -1 : left->place > right->place;
+}
+
+static int add_rows(struct table *table, const json_t *series, const struct series_view *view)
+{
+    size_t count = json_array_size(series);
+    if (count == 0)
+        return 0;
+    _cleanup_free_ struct ranked_series *ranked = calloc(count, sizeof(*ranked));
+    if (!ranked)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *one = json_array_get(series, i);
+        ranked[i] = (struct ranked_series){one, rank_of(one, view->order), i};
+    }
+    qsort(ranked, count, sizeof(*ranked), compare_ranks);
+    if (view->rows_max > 0 && count > view->rows_max)
+        count = view->rows_max;
+    for (size_t i = 0; i < count; i++)
+        add_row(table, ranked[i].series, view->without_who);
+    return 0;
+}
+
+void series_view_print(const json_t *reply, const struct series_view *view, struct text *out)
+{
+    if (json_array_size(json_object_get(reply, "series")) == 0) {
+        series_view_footer(reply, out);
+        return;
+    }
+    struct table_column shown[COLUMN_COUNT];
+    size_t shown_count = 0;
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        if (i != WHO_COLUMN || !view->without_who)
+            shown[shown_count++] = columns[i];
+    _cleanup_(table_free_cleanup) struct table *table = NULL;
+    int r = table_new(shown, shown_count, &table);
+    if (r == 0)
+        r = add_rows(table, json_object_get(reply, "series"), view);
+    if (r < 0) {
+        out->failed = r;
+        return;
+    }
+    table_print(table, view->width, 0, view->emphasise, out);
+    series_view_footer(reply, out);
+}
+
+uint64_t series_view_calls(const json_t *reply)
+{
+    const json_t *series = json_object_get(reply, "series");
+    uint64_t calls = 0;
+    for (size_t i = 0; i < json_array_size(series); i++)
+        calls += json_field_u64(json_array_get(series, i), "count");
+    return calls;
+}
+
+void series_view_json(const json_t *reply, struct text *out)
+{
+    const json_t *series = json_object_get(reply, "series");
+    for (size_t i = 0; i < json_array_size(series); i++)
+        json_field_dump(json_array_get(series, i), out);
+}

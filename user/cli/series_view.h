@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Series as people read them: a table, and below it what the numbers cover. */
+#pragma once
+
+#include "cli/output.h"
+#include "query/json_values.h"
+
+enum series_order {
+    SERIES_AS_GIVEN, /* the agent's: the busiest first */
+    SERIES_BY_P99,
+    SERIES_BY_TIME,
+    SERIES_BY_COUNT,
+};
+
+struct series_view {
+    unsigned width;  /* 0: no limit */
+    size_t rows_max; /* 0: all */
+    bool emphasise;
+    bool without_who; /* by none: there is nobody to name */
+    enum series_order order;
+};
+
+/* reply: of Stats. A table and its footer. */
+void series_view_print(const json_t *reply, const struct series_view *view, struct text *out);
+/* The footer alone: "covers all 1,234,567 calls; quantiles within 0.55 %; ...". */
+void series_view_footer(const json_t *reply, struct text *out);
+/* The series objects, one a line, as the agent gave them. */
+void series_view_json(const json_t *reply, struct text *out);
+/* Calls in all series. */
+uint64_t series_view_calls(const json_t *reply);
+
+/* "1,234,567" */
+void series_view_format_exact(uint64_t count, char out[32]);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* loris status: health in the first word, then what the agent does, holds and lost. */
+#include "cli/status.h"
+
+#include <string.h>
+
+#include "cli/agent_access.h"
+#include "cli/commands.h"
+#include "cli/json_field.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "cli/series_view.h"
+
+#define NS_PER_S  1e9
+#define NS_PER_US 1000u
+
+/* Names come from strangers; lines are for a terminal. */
+static void append_clean(struct text *out, const char *string)
+{
+    size_t length = strlen(string);
+    _cleanup_free_ char *clean = malloc(length + 1);
+    if (!clean)
+        return;
+    text_sanitize(string, length, clean);
+    text_append_string(out, clean);
+}
+
+static void print_list(const json_t *strings, const char *before, struct text *out)
+{
+    for (size_t i = 0; i < json_array_size(strings); i++) {
+        const char *string = json_string_value(json_array_get(strings, i));
+        text_append_string(out, before);
+        append_clean(out, string ? string : "");
+        text_append(out, "\n", 1);
+    }
+}
+
+static void print_agent(const json_t *reply, struct text *out)
+{
+    char uptime[16], cpu[16], used[16], budget[16];
+    double uptime_s = json_field_number(reply, "uptime_s");
+    double cpu_s = json_field_number(reply, "cpu_s");
+    format_duration(uptime_s > 0.0 && uptime_s < 1e9 ? (uint64_t)(uptime_s * NS_PER_S) : 0, uptime);
+    format_duration(cpu_s > 0.0 && cpu_s < 1e9 ? (uint64_t)(cpu_s * NS_PER_S) : 0, cpu);
+    format_bytes(json_field_u64(reply, "memory_used"), used);
+    format_bytes(json_field_u64(reply, "memory_budget"), budget);
+    text_append_string(out, "agent     lorisd ");
+    append_clean(out, json_field_string(reply, "version"));
+    text_append_format(out, ", pid %llu, up %s, %s of CPU",
+                       (unsigned long long)json_field_u64(reply, "pid"), uptime, cpu);
+    if (uptime_s > 0.0 && cpu_s >= 0.0)
+        text_append_format(out, " (%.2f %%)", 100.0 * cpu_s / uptime_s);
+    text_append_string(out, "\nkernel    ");
+    append_clean(out, json_field_string(reply, "kernel"));
+    text_append_format(out, "\nmemory    %s of %s\n", used, budget);
+}
+
+static void print_probes(const json_t *reply, struct text *out)
+{
+    char number[32];
+    const json_t *kinds = json_object_get(reply, "attach_kinds");
+    series_view_format_exact(json_field_u64(reply, "probes_attached"), number);
+    text_append_format(out, "probes    %s attached; this kernel takes: ", number);
+    for (size_t i = 0; i < json_array_size(kinds); i++) {
+        const char *kind = json_string_value(json_array_get(kinds, i));
+        text_append_string(out, i > 0 ? ", " : "");
+        append_clean(out, kind ? kind : "");
+    }
+    series_view_format_exact(json_field_u64(reply, "series"), number);
+    text_append_format(out, "\nseries    %s\n", number);
+}
+
+static void print_drain(const json_t *drain, struct text *out)
+{
+    char records[32], drains[32], longest[16];
+    if (!json_is_object(drain))
+        return;
+    series_view_format_exact(json_field_u64(drain, "records"), records);
+    series_view_format_exact(json_field_u64(drain, "drains"), drains);
+    format_duration(json_field_u64(drain, "longest_us") * NS_PER_US, longest);
+    text_append_format(out,
+                       "drain     every %.0f ms; %s records in %s drains, the longest %s; "
+                       "rings %.0f %% full at most\n",
+                       json_field_number(drain, "interval_ms"), records, drains, longest,
+                       100.0 * json_field_number(drain, "fill_ratio_peak"));
+}
+
+static void print_status(const struct invocation *invocation, const json_t *reply,
+                         const struct output *output, struct text *out)
+{
+    unsigned width = output_width(output);
+    append_clean(out, json_field_string(reply, "health"));
+    text_append(out, "\n", 1);
+    print_list(json_object_get(reply, "reasons"), "  ", out);
+    print_agent(reply, out);
+    print_probes(reply, out);
+    print_list(json_object_get(reply, "refused"), "refused   ", out);
+    print_drain(json_object_get(reply, "drain"), out);
+    status_ledger_print(reply, out);
+    if (invocation_has(invocation, OPTION_PROBES)) {
+        text_append(out, "\n", 1);
+        status_probes_print(reply, width, output->has_colour, out);
+    }
+    if (invocation_has(invocation, OPTION_MEMORY)) {
+        text_append(out, "\n", 1);
+        status_memory_print(reply, width, output->has_colour, out);
+    }
+}
+
+int command_status(const struct invocation *invocation)
+{
+    _cleanup_(query_client_free_cleanup) struct query_client *client = NULL;
+    int code = agent_access_open(invocation, &client);
+    if (code != 0)
+        return code;
+    /* people see the ledger, which is summed over the probes, in any case */
+    bool probes = !invocation->json || invocation_has(invocation, OPTION_PROBES);
+    _cleanup_json_ json_t *parameters = json_object();
+    _cleanup_json_ json_t *reply = NULL;
+    if (!json_field_set_bool(parameters, "probes", probes)) {
+        message_say("no memory for the question");
+        return EXIT_CODE_FAILED;
+    }
+    code = agent_access_call(client, "Status", parameters, &reply);
+    if (code != 0)
+        return code;
+    struct output output;
+    _cleanup_text_ struct text out = {.max_bytes = QUERY_REPLY_MAX};
+    int r = output_open(NULL, &output);
+    if (r == 0 && invocation->json)
+        json_field_dump(reply, &out);
+    else if (r == 0)
+        print_status(invocation, reply, &output, &out);
+    if (r == 0)
+        r = output_write(&output, &out);
+    code = output_exit_code(r);
+    bool is_ok = strcmp(json_field_string(reply, "health"), "ok") == 0;
+    return code == 0 && !is_ok ? EXIT_CODE_FAILED : code;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/json_field.h"
+#include "cli/series_view.h"
+#include "cli/status.h"
+
+/* One equation: a counter and those that must add up to it. */
+struct equation {
+    const char *whole;
+    const char *parts[3];
+};
+
+static const struct equation equations[] = {
+    {"entered", {"returned", "abandoned", "in_flight"}},
+    {"returned", {"sampled", "counted"}},
+    {"sampled", {"submitted", "ring_full"}},
+    {"submitted", {"decoded", "malformed"}},
+    {"in_series", {"decoded", "counted", "ring_full"}},
+};
+#define EQUATION_COUNT (sizeof(equations) / sizeof(equations[0]))
+
+static const char *const others[] = {"too_deep", "no_storage", "unmatched", "inherited",
+                                     "filtered"};
+
+static uint64_t total_of(const json_t *probes, const char *counter)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < json_array_size(probes); i++)
+        total += json_field_u64(json_object_get(json_array_get(probes, i), "ledger"), counter);
+    return total;
+}
+
+static void print_counter(const char *counter, uint64_t value, struct text *out)
+{
+    char number[32];
+    series_view_format_exact(value, number);
+    for (const char *at = counter; *at; at++)
+        text_append(out, *at == '_' ? " " : at, 1);
+    text_append_format(out, " %s", number);
+}
+
+static void print_equation(const struct equation *equation, const json_t *probes, struct text *out)
+{
+    uint64_t whole = total_of(probes, equation->whole);
+    uint64_t sum = 0;
+    text_append_string(out, "  ");
+    print_counter(equation->whole, whole, out);
+    for (size_t i = 0; i < 3 && equation->parts[i]; i++) {
+        uint64_t part = total_of(probes, equation->parts[i]);
+        sum += part;
+        text_append_string(out, i == 0 ? " = " : " + ");
+        print_counter(equation->parts[i], part, out);
+    }
+    if (sum != whole) {
+        char number[32];
+        series_view_format_exact(sum > whole ? sum - whole : whole - sum, number);
+        text_append_format(out, "  (%s apart)", number);
+    }
+    text_append(out, "\n", 1);
+}
+
+void status_ledger_print(const json_t *reply, struct text *out)
+{
+    const json_t *probes = json_object_get(reply, "probes");
+    size_t open = 0;
+    for (size_t i = 0; i < json_array_size(probes); i++)
+        open += !json_field_bool(json_object_get(json_array_get(probes, i), "ledger"), "closes");
+    if (open == 0)
+        text_append_string(out, "ledger    closes\n");
+    else
+        text_append_format(out,
+                           "ledger    does not close for %zu of %zu probes (calls may be on "
+                           "their way; --probes names them)\n",
+                           open, json_array_size(probes));
+    for (size_t i = 0; i < EQUATION_COUNT; i++)
+        print_equation(&equations[i], probes, out);
+    bool has_others = false;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        uint64_t value = total_of(probes, others[i]);
+        if (value == 0)
+            continue;
+        text_append_string(out, has_others ? ", " : "  besides: ");
+        print_counter(others[i], value, out);
+        has_others = true;
+    }
+    if (has_others)
+        text_append(out, "\n", 1);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+
+#include "cli/json_field.h"
+#include "cli/series_view.h"
+#include "cli/status.h"
+#include "cli/table.h"
+
+static const struct table_column probe_columns[] = {
+    {"PROBE", .is_name = true},
+    {.title = "STATE"},
+    {"ATTACHED BY", .giving = 1},
+    {"RATE/s", .is_right = true, .giving = 4},
+    {"RETURNED", .is_right = true},
+    {"IN FLIGHT", .is_right = true, .giving = 5},
+    {"SAMPLED", .is_right = true, .giving = 6},
+    {"BIAS", .is_right = true, .giving = 7},
+    {"LEDGER", .giving = 3},
+    {"WHY", .is_name = true, .giving = 2},
+};
+static const struct table_column owner_columns[] = {
+    {"MEMORY OF", .is_name = true},
+    {"BYTES", .is_right = true},
+    {"ENTRIES", .is_right = true},
+};
+static const struct table_column cache_columns[] = {
+    {"CACHE", .is_name = true},    {"ENTRIES", .is_right = true}, {"BYTES", .is_right = true},
+    {"HITS", .is_right = true},    {"MISSES", .is_right = true},  {"HIT%", .is_right = true},
+    {"EVICTED", .is_right = true},
+};
+
+#define COLUMNS(table) (sizeof(table) / sizeof((table)[0]))
+
+static void exact_cell(struct table *table, const json_t *object, const char *key)
+{
+    char cell[32] = "-";
+    if (json_field_has(object, key))
+        series_view_format_exact(json_field_u64(object, key), cell);
+    table_cell(table, cell);
+}
+
+static void bytes_cell(struct table *table, const json_t *object, const char *key)
+{
+    char cell[16];
+    format_bytes(json_field_u64(object, key), cell);
+    table_cell(table, cell);
+}
+
+static void probe_row(struct table *table, const json_t *probe)
+{
+    const json_t *ledger = json_object_get(probe, "ledger");
+    char cell[32] = "-";
+    table_cell(table, json_field_string(probe, "probe"));
+    table_cell(table, json_field_string(probe, "state"));
+    table_cell(table, json_field_string(probe, "attach"));
+    if (json_field_has(probe, "rate_per_s"))
+        format_count(json_field_number(probe, "rate_per_s"), cell);
+    table_cell(table, cell);
+    exact_cell(table, ledger, "returned");
+    exact_cell(table, ledger, "in_flight");
+    uint64_t shift = json_field_u64(probe, "sample_shift");
+    if (shift == 0)
+        snprintf(cell, sizeof(cell), "all");
+    else
+        snprintf(cell, sizeof(cell), "1/%llu", 1ull << (shift < 63 ? shift : 63));
+    table_cell(table, cell);
+    format_duration(json_field_u64(probe, "bias_ns"), cell);
+    table_cell(table, cell);
+    table_cell(table, json_field_bool(ledger, "closes") ? "closes" : "open");
+    table_cell(table, json_field_string(probe, "reason"));
+}
+
+void status_probes_print(const json_t *reply, unsigned width, bool emphasise, struct text *out)
+{
+    const json_t *probes = json_object_get(reply, "probes");
+    _cleanup_(table_free_cleanup) struct table *table = NULL;
+    if (table_new(probe_columns, COLUMNS(probe_columns), &table) < 0) {
+        out->failed = -ENOMEM;
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(probes); i++)
+        probe_row(table, json_array_get(probes, i));
+    table_print(table, width, 0, emphasise, out);
+}
+
+static void print_owners(const json_t *owners, unsigned width, bool emphasise, struct text *out)
+{
+    _cleanup_(table_free_cleanup) struct table *table = NULL;
+    if (table_new(owner_columns, COLUMNS(owner_columns), &table) < 0) {
+        out->failed = -ENOMEM;
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(owners); i++) {
+        const json_t *owner = json_array_get(owners, i);
+        table_cell(table, json_field_string(owner, "owner"));
+        bytes_cell(table, owner, "bytes");
+        exact_cell(table, owner, "entries");
+    }
+    table_print(table, width, 0, emphasise, out);
+}
+
+void status_memory_print(const json_t *reply, unsigned width, bool emphasise, struct text *out)
+{
+    print_owners(json_object_get(reply, "memory"), width, emphasise, out);
+    const json_t *caches = json_object_get(reply, "caches");
+    _cleanup_(table_free_cleanup) struct table *table = NULL;
+    if (table_new(cache_columns, COLUMNS(cache_columns), &table) < 0) {
+        out->failed = -ENOMEM;
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(caches); i++) {
+        const json_t *cache = json_array_get(caches, i);
+        char ratio[16] = "-";
+        if (json_field_has(cache, "hit_ratio"))
+            snprintf(ratio, sizeof(ratio), "%.1f", 100.0 * json_field_number(cache, "hit_ratio"));
+        table_cell(table, json_field_string(cache, "name"));
+        exact_cell(table, cache, "entries");
+        bytes_cell(table, cache, "bytes");
+        exact_cell(table, cache, "hits");
+        exact_cell(table, cache, "misses");
+        table_cell(table, ratio);
+        exact_cell(table, cache, "evicted");
+    }
+    text_append(out, "\n", 1);
+    table_print(table, width, 0, emphasise, out);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "export/line_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+enum sink {
+    SINK_FILE,   /* regular: takes all or says why, can be cut back */
+    SINK_STREAM, /* pipe, terminal, device: takes what fits now */
+    SINK_SOCKET, /* the same, through send(2) */
+};
+
+struct line_file {
+    char *path; /* NULL: stdout */
+    int fd;
+    enum sink sink;
+    bool torn;          /* what is out ends within a line that will not be finished */
+    bool line_is_begun; /* the backlog begins with the rest of a line */
+    char *backlog;      /* SINK_STREAM, SINK_SOCKET */
+    size_t backlog_start;
+    size_t backlog_bytes; /* from there on */
+    struct line_file_figures figures;
+};
+
+static uint64_t count_lines(const char *bytes, size_t length)
+{
+    uint64_t lines = 0;
+    const char *end = bytes + length;
+    for (const char *at = bytes; at < end; lines++) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        if (!at)
+            break;
+        at++;
+    }
+    return lines;
+}
+
+/* Bytes behind the last '\n'. */
+static size_t tail_bytes(const char *bytes, size_t length)
+{
+    const char *last = length ? memrchr(bytes, '\n', length) : NULL;
+    return last ? length - (size_t)(last - bytes) - 1 : length;
+}
+
+static bool ends_within_a_line(int fd, off_t size)
+{
+    char last = '\n';
+    return size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
+}
+
+static int open_path(const char *path, int *ret_fd, bool *ret_torn)
+{
+    /* O_NOFOLLOW: root writes where the configuration says, not where a link leads. O_NONBLOCK: a
+     * FIFO without a reader must not hang the agent. O_RDWR: to look at the last byte. */
+    _cleanup_close_ int fd = open(
+        path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -EINVAL;
+    *ret_torn = ends_within_a_line(fd, status.st_size);
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+/* stdout is shared with others, who would not expect O_NONBLOCK on it: pipes and terminals are
+ * opened once more for ourselves. Where that is refused, writes may block. */
+static int open_stdout(int *ret_fd, enum sink *ret_sink)
+{
+    struct stat status;
+    if (fstat(STDOUT_FILENO, &status) < 0)
+        return -errno;
+    int fd = -1;
+    *ret_sink = S_ISREG(status.st_mode)    ? SINK_FILE
+                : S_ISSOCK(status.st_mode) ? SINK_SOCKET
+                                           : SINK_STREAM;
+    if (*ret_sink == SINK_STREAM)
+        fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int line_file_open(const char *path, struct line_file **ret_file)
+{
+    _cleanup_(line_file_close_cleanup) struct line_file *file = calloc(1, sizeof(*file));
+    if (!file)
+        return -ENOMEM;
+    file->fd = -1;
+    int r;
+    if (strcmp(path, "-") == 0) {
+        r = open_stdout(&file->fd, &file->sink);
+    } else {
+        file->path = strdup(path);
+        r = file->path ? open_path(path, &file->fd, &file->torn) : -ENOMEM;
+    }
+    if (r < 0)
+        return r;
+    *ret_file = take_ptr(file);
+    return 0;
+}
+
+void line_file_close(struct line_file *file)
+{
+    if (!file)
+        return;
+    close_fd(&file->fd);
+    free(file->backlog);
+    free(file->path);
+    free(file);
+}
+
+/* Writes until all is out, nothing more goes in (-EAGAIN) or it fails. */
+static int put_bytes(struct line_file *file, const char *bytes, size_t length, size_t *ret_done)
+{
+    size_t done = 0;
+    int r = 0;
+    while (r == 0 && done < length) {
+        ssize_t put = file->sink == SINK_SOCKET
+                          ? send(file->fd, bytes + done, length - done, MSG_DONTWAIT | MSG_NOSIGNAL)
+                          : write(file->fd, bytes + done, length - done);
+        if (put > 0)
+            done += (size_t)put;
+        else if (put == 0)
+            r = -EIO;
+        else if (errno != EINTR)
+            r = -errno;
+    }
+    *ret_done = done;
+    return r;
+}
+
+/* Ends the line that somebody else, or a failure of ours, has left without its end. */
+static int mend(struct line_file *file)
+{
+    size_t done = 0;
+    int r = file->torn ? put_bytes(file, "\n", 1, &done) : 0;
+    if (r == 0)
+        file->torn = false;
+    return r;
+}
+
+/* Takes back the part of a line that was written last. Not possible once another process has
+ * appended behind it, or on an append-only file: then the part is ended as a line of its own. */
+static void cut_tail(struct line_file *file, size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    struct stat status;
+    off_t end = lseek(file->fd, 0, SEEK_CUR);
+    bool is_last = end >= (off_t)bytes && fstat(file->fd, &status) == 0 && status.st_size == end;
+    if (!is_last || ftruncate(file->fd, end - (off_t)bytes) < 0) {
+        file->torn = true;
+        return;
+    }
+    /* a stdout without O_APPEND would leave a hole there; seeking back in a file cannot fail */
+    (void)lseek(file->fd, end - (off_t)bytes, SEEK_SET);
+}
+
+static int write_file(struct line_file *file, const char *lines, size_t length)
+{
+    size_t done = 0;
+    int r = mend(file);
+    if (r == 0)
+        r = put_bytes(file, lines, length, &done);
+    if (r < 0)
+        cut_tail(file, tail_bytes(lines, done));
+    uint64_t written = count_lines(lines, done);
+    file->figures.written += written;
+    file->figures.failed += count_lines(lines, length) - written;
+    return r;
+}
+
+static void clear_backlog(struct line_file *file)
+{
+    free(take_ptr(file->backlog));
+    file->backlog_start = 0;
+    file->backlog_bytes = 0;
+}
+
+/* The reader is gone: nothing that waits for it will be read. */
+static void drop_backlog(struct line_file *file)
+{
+    file->figures.failed += file->figures.pending;
+    file->figures.pending = 0;
+    file->torn |= file->line_is_begun;
+    file->line_is_begun = false;
+    clear_backlog(file);
+}
+
+int line_file_flush(struct line_file *file)
+{
+    if (file->backlog_bytes == 0)
+        return 0;
+    const char *waiting = file->backlog + file->backlog_start;
+    size_t done = 0;
+    int r = file->line_is_begun ? 0 : mend(file);
+    if (r == 0)
+        r = put_bytes(file, waiting, file->backlog_bytes, &done);
+    uint64_t written = count_lines(waiting, done);
+    file->figures.written += written;
+    file->figures.pending -= written;
+    if (done > 0)
+        file->line_is_begun = waiting[done - 1] != '\n';
+    file->backlog_start += done;
+    file->backlog_bytes -= done;
+    if (r < 0 && r != -EAGAIN)
+        drop_backlog(file);
+    else if (file->backlog_bytes == 0)
+        clear_backlog(file);
+    return r == -EAGAIN ? 0 : r;
+}
+
+/* The longest run of whole lines from the start of `lines` that has room. */
+static size_t bytes_that_fit(const struct line_file *file, const char *lines, size_t length)
+{
+    size_t room = LINE_FILE_BACKLOG_MAX - file->backlog_bytes;
+    if (length <= room)
+        return length;
+    return room - tail_bytes(lines, room);
+}
+
+/* Keeps what could not be written yet; `lines` may begin within a line. */
+static int append_backlog(struct line_file *file, const char *lines, size_t length)
+{
+    size_t kept = bytes_that_fit(file, lines, length);
+    int r = kept < length ? -ENOBUFS : 0;
+    if (kept && file->backlog_start > 0) {
+        memmove(file->backlog, file->backlog + file->backlog_start, file->backlog_bytes);
+        file->backlog_start = 0;
+    }
+    char *grown = kept ? realloc(file->backlog, file->backlog_bytes + kept) : NULL;
+    if (kept && !grown) {
+        kept = 0;
+        r = -ENOMEM;
+    }
+    if (kept) {
+        memcpy(grown + file->backlog_bytes, lines, kept);
+        file->backlog = grown;
+        file->backlog_bytes += kept;
+    }
+    if (file->line_is_begun && file->backlog_bytes == 0) {
+        file->line_is_begun = false;
+        file->torn = true;
+    }
+    file->figures.pending += count_lines(lines, kept);
+    file->figures.failed += count_lines(lines + kept, length - kept);
+    return r;
+}
+
+static int write_stream(struct line_file *file, const char *lines, size_t length)
+{
+    int r = line_file_flush(file);
+    if (r == 0 && file->backlog_bytes == 0)
+        r = mend(file);
+    size_t done = 0;
+    if (r == 0 && file->backlog_bytes == 0) {
+        r = put_bytes(file, lines, length, &done);
+        file->figures.written += count_lines(lines, done);
+        file->line_is_begun = done > 0 && lines[done - 1] != '\n';
+    }
+    if (r == 0 || r == -EAGAIN)
+        return done < length ? append_backlog(file, lines + done, length - done) : 0;
+    file->figures.failed += count_lines(lines + done, length - done);
+    file->torn |= file->line_is_begun;
+    file->line_is_begun = false;
+    return r;
+}
+
+int line_file_write(struct line_file *file, const char *lines, size_t length)
+{
+    if (length == 0)
+        return 0;
+    if (lines[length - 1] != '\n')
+        return -EINVAL;
+    return file->sink == SINK_FILE ? write_file(file, lines, length)
+                                   : write_stream(file, lines, length);
+}
+
+int line_file_fd(const struct line_file *file)
+{
+    return file->sink == SINK_FILE ? -1 : file->fd;
+}
+
+int line_file_reopen(struct line_file *file)
+{
+    if (!file->path)
+        return 0;
+    int fd = -1;
+    bool torn = false;
+    int r = open_path(file->path, &fd, &torn);
+    if (r < 0)
+        return r;
+    close_fd(&file->fd);
+    file->fd = fd;
+    file->torn = torn;
+    file->figures.reopened++;
+    return 0;
+}
+
+struct line_file_figures line_file_figures(const struct line_file *file)
+{
+    return file->figures;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Appends whole lines to a file or to stdout; counts what did not get there, never tears a line. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ownership.h"
+
+#define LINE_FILE_BACKLOG_MAX (4 * 1024 * 1024) /* bytes that wait for a slow reader of stdout */
+
+struct line_file;
+
+/* In lines. Every line given to line_file_write is in exactly one of the first three. */
+struct line_file_figures {
+    uint64_t written;
+    uint64_t failed;
+    uint64_t pending;
+    uint64_t reopened; /* times */
+};
+
+/*
+ * path "-": stdout, which is not closed; a pipe, terminal or socket there never blocks: what it
+ * does not take waits in the backlog, oldest first, and lines that do not fit fail. Else a regular
+ * file, created with 0640; its folder must be there. A final line without its end, left by a
+ * crash, gets one before the next line. The caller ignores SIGPIPE and SIGXFSZ.
+ * -ELOOP: a symbolic link; -EINVAL: not a regular file; or what open(2) says.
+ */
+int line_file_open(const char *path, struct line_file **ret_file) _must_check_;
+/* What is pending fails. */
+void line_file_close(struct line_file *file);
+DEFINE_CLEANUP(struct line_file *, line_file_close);
+
+/*
+ * Lines, each with its '\n', in one write(2). 0, also while some wait; else -errno of why lines
+ * failed, whole ones: what a full disk took of a line is cut off again. The next call tries anew.
+ * -EINVAL: the last line has no end.
+ */
+int line_file_write(struct line_file *file, const char *lines, size_t length) _must_check_;
+
+/* The descriptor to wait for (EPOLLOUT) while figures.pending is not 0, then call
+ * line_file_flush; line_file_write does it too. -1: never needed. */
+int line_file_fd(const struct line_file *file);
+int line_file_flush(struct line_file *file) _must_check_;
+
+/* After a rotation: the path's file instead of the one that is open. On failure (-errno) the open
+ * one stays. stdout: nothing to do. */
+int line_file_reopen(struct line_file *file) _must_check_;
+
+struct line_file_figures line_file_figures(const struct line_file *file);

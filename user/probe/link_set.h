@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The links of one watched target, closed in the order in which they were added. */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/ownership.h"
+
+struct link_set {
+    int *fds;
+    size_t count;
+    size_t capacity;
+};
+
+/* Takes the fd (also on failure). -ENOMEM. */
+int link_set_add(struct link_set *links, int fd) _must_check_;
+/* Closes from `keep` on. Detaching may take long: up to 0.5 s for a perf uprobe. */
+void link_set_cut(struct link_set *links, size_t keep);
+void link_set_done(struct link_set *links);

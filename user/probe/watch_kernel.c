@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attaches kernel functions: finds them, and walks down the ladder until each is held. */
+#include <errno.h>
+#include <string.h>
+
+#include "probe/kernel_functions.h"
+#include "probe/probe_set_internal.h"
+
+/* Each function through fentry costs two loaded programs; more go through one link. */
+#define FENTRY_FUNCTIONS_MAX 16
+
+struct finding {
+    struct probe_set *set;
+    struct watch *watch;
+    struct attach_report *report;
+    struct diag *reterr_diag;
+    struct place_list places;
+    int error;
+};
+
+/* Symbols as the kernel has them: clones carry a suffix, module functions a module. */
+static void on_function(const char *symbol, void *context)
+{
+    struct finding *finding = context;
+    char name[TARGET_TEXT_MAX];
+    uint32_t id;
+    struct diag diag = {0};
+    if (finding->error)
+        return;
+    int base_length = (int)strcspn(symbol, ". ");
+    const char *denied = kernel_function_denied(symbol);
+    if (denied) {
+        finding->report->refused++;
+        attach_report_add(finding->report, "kernel:%.*s is refused: %s", base_length, symbol,
+                          denied);
+        return;
+    }
+    snprintf(name, sizeof(name), "kernel:%.*s", base_length, symbol);
+    int error = probe_set_make(finding->set, finding->watch, name, "", &id, &diag);
+    if (error == -EEXIST) {
+        attach_report_add(finding->report, "%s", diag.what);
+        return;
+    }
+    char *own_symbol = error ? NULL : strndup(symbol, strcspn(symbol, " "));
+    if (!error && !own_symbol)
+        error = -ENOMEM;
+    if (!error) {
+        struct attach_place place = {.name = own_symbol, .probe = id};
+        error = place_list_add(&finding->places, place);
+        if (error)
+            free(own_symbol);
+    }
+    if (error) {
+        finding->error = error;
+        *finding->reterr_diag = diag;
+    }
+}
+
+static void finding_done(struct finding *finding)
+{
+    for (size_t i = 0; i < finding->places.count; i++)
+        free((char *)finding->places.places[i].name);
+    place_list_done(&finding->places);
+}
+
+/* What a rung could not hold, for the next one. */
+struct leftover {
+    struct place_list places;
+    int last_error;
+};
+
+static void on_refused(const struct attach_place *place, int error, void *context)
+{
+    struct leftover *leftover = context;
+    leftover->last_error = error;
+    if (place_list_add(&leftover->places, *place))
+        leftover->last_error = -ENOMEM;
+}
+
+static void mark_placed(struct probe_set *set, const struct attach_place *places, size_t count,
+                        const struct leftover *leftover, enum attach_kind kind)
+{
+    size_t skipped = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool refused = false;
+        for (size_t k = skipped; k < leftover->places.count && !refused; k++)
+            refused = leftover->places.places[k].name == places[i].name;
+        if (!refused)
+            probe_set_placed(set, places[i].probe, kind, 0);
+    }
+}
+
+static size_t ladder_for(enum attach_kind wanted, size_t count, enum attach_kind out[4])
+{
+    size_t rungs = 0;
+    if (wanted != ATTACH_AUTO) {
+        out[rungs++] = wanted;
+        return rungs;
+    }
+    if (count > FENTRY_FUNCTIONS_MAX)
+        out[rungs++] = ATTACH_KPROBE_SESSION;
+    if (count <= FENTRY_FUNCTIONS_MAX)
+        out[rungs++] = ATTACH_FENTRY;
+    out[rungs++] = ATTACH_KPROBE_MULTI;
+    out[rungs++] = ATTACH_KPROBE;
+    return rungs;
+}
+
+static int climb_down(struct finding *finding)
+{
+    enum attach_kind ladder[4];
+    struct watch *watch = finding->watch;
+    size_t rungs = ladder_for(watch->request.attach, finding->places.count, ladder);
+    struct place_list open = finding->places; /* the names stay finding's */
+    bool first = true;
+    int error = 0;
+    for (size_t i = 0; i < rungs && open.count > 0; i++) {
+        struct leftover leftover = {0};
+        const struct attach_job job = {probe_set_side(finding->set), &watch->links, on_refused,
+                                       &leftover};
+        error =
+            attach_kernel_functions(&job, ladder[i], open.places, open.count, finding->reterr_diag);
+        if (!error)
+            mark_placed(finding->set, open.places, open.count, &leftover, ladder[i]);
+        if (error) { /* the whole rung is missing: all go on to the next */
+            place_list_done(&leftover.places);
+            continue;
+        }
+        if (!first)
+            place_list_done(&open);
+        open = leftover.places;
+        first = false;
+    }
+    for (size_t i = 0; !error && i < open.count; i++) {
+        finding->report->refused++;
+        attach_report_add(finding->report, "kernel function %s was refused by the kernel",
+                          open.places[i].name);
+    }
+    if (!first)
+        place_list_done(&open);
+    return error;
+}
+
+static int refuse_foreign_kind(const struct watch *watch, struct diag *reterr_diag)
+{
+    switch (watch->request.attach) {
+    case ATTACH_AUTO:
+    case ATTACH_FENTRY:
+    case ATTACH_KPROBE:
+    case ATTACH_KPROBE_MULTI:
+    case ATTACH_KPROBE_SESSION:
+        return 0;
+    default:
+        diag_set(reterr_diag, EINVAL, "%s is no way to attach a kernel function",
+                 attach_kind_name(watch->request.attach));
+        diag_hint(reterr_diag, "choose fentry, kprobe, kprobe-multi, kprobe-session or auto");
+        return -EINVAL;
+    }
+}
+
+int watch_attach_kernel(struct probe_set *set, struct watch *watch, struct attach_report *report,
+                        struct diag *reterr_diag)
+{
+    const struct target *target = &watch->request.target;
+    _cleanup_(kernel_functions_free_cleanup) struct kernel_functions *functions = NULL;
+    int error = refuse_foreign_kind(watch, reterr_diag);
+    if (!error)
+        error = kernel_functions_open(&functions, reterr_diag);
+    if (error)
+        return error;
+    _cleanup_(finding_done) struct finding finding = {
+        .set = set, .watch = watch, .report = report, .reterr_diag = reterr_diag};
+    const char *denied = kernel_function_denied(target->name);
+    if (denied)
+        return diag_set(reterr_diag, EOPNOTSUPP, "kernel:%s is refused: %s", target->name, denied);
+    if (kernel_functions_match(functions, target->name, on_function, &finding) == 0) {
+        diag_set(reterr_diag, ENOENT, "no kernel function '%s' that can be attached", target->name);
+        kernel_functions_suggest(functions, target->name, reterr_diag);
+        return -ENOENT;
+    }
+    return finding.error ? finding.error : climb_down(&finding);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attaches syscalls and spans: they share programs and are switched by tables in the kernel. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "probe/probe_set_internal.h"
+#include "probe/span_names.h"
+#include "probe/syscall_names.h"
+
+static const struct {
+    const char *name;
+    enum loris_span span;
+} span_slots[] = {
+    {"block-io", LORIS_SPAN_BLOCK_IO},
+    {"run-queue", LORIS_SPAN_RUN_QUEUE},
+    {"softirq", LORIS_SPAN_SOFTIRQ},
+    {"irq", LORIS_SPAN_IRQ},
+};
+
+static int set_slot(struct kernel_side *side, enum kernel_map map, uint32_t slot, uint32_t value)
+{
+    return bpf_map_update_elem(kernel_side_map(side, map), &slot, &value, BPF_ANY) ? -errno : 0;
+}
+
+struct matching {
+    struct probe_set *set;
+    struct watch *watch;
+    struct attach_report *report;
+    struct diag *reterr_diag;
+    enum kernel_map map;
+    enum attach_kind kind;
+    int error;
+};
+
+/* Makes the probe and enters it into its slot; what another target has is passed over. */
+static void add_slot(struct matching *matching, const char *name, uint32_t slot)
+{
+    uint32_t id;
+    struct diag diag = {0};
+    if (matching->error)
+        return;
+    int error = probe_set_make(matching->set, matching->watch, name, "", &id, &diag);
+    if (error == -EEXIST) {
+        attach_report_add(matching->report, "%s", diag.what);
+        return;
+    }
+    if (!error)
+        error = set_slot(probe_set_side(matching->set), matching->map, slot, id + 1);
+    if (error) {
+        matching->error = error;
+        if (diag.what[0])
+            *matching->reterr_diag = diag;
+        else
+            diag_set(matching->reterr_diag, -error, "cannot watch %s: %s", name, strerror(-error));
+        return;
+    }
+    probe_set_placed(matching->set, id, matching->kind, 0);
+}
+
+static void on_syscall(const char *name, int number, void *context)
+{
+    char probe_name[TARGET_TEXT_MAX];
+    if (number < 0 || number >= LORIS_SYSCALLS_MAX)
+        return;
+    snprintf(probe_name, sizeof(probe_name), "syscall:%s", name);
+    add_slot(context, probe_name, (uint32_t)number);
+}
+
+static int use_group(struct matching *matching, enum tracepoint_group_kind group)
+{
+    int error = tracepoint_groups_use(probe_set_tracepoints(matching->set),
+                                      probe_set_side(matching->set), group, matching->reterr_diag);
+    if (error)
+        return error;
+    matching->watch->uses_group = true;
+    matching->watch->group = group;
+    return 0;
+}
+
+static int refuse_kind(const struct watch *watch, enum attach_kind only, struct diag *reterr_diag)
+{
+    enum attach_kind wanted = watch->request.attach;
+    if (wanted == ATTACH_AUTO || wanted == only)
+        return 0;
+    return diag_set(reterr_diag, EOPNOTSUPP, "%s cannot be attached through %s, only through %s",
+                    watch->request.target.text, attach_kind_name(wanted), attach_kind_name(only));
+}
+
+int watch_attach_syscalls(struct probe_set *set, struct watch *watch, struct attach_report *report,
+                          struct diag *reterr_diag)
+{
+    const struct target *target = &watch->request.target;
+    struct matching matching = {.set = set,
+                                .watch = watch,
+                                .report = report,
+                                .reterr_diag = reterr_diag,
+                                .map = KERNEL_MAP_SYSCALL_PROBES,
+                                .kind = ATTACH_RAW_TRACEPOINT};
+    int error = refuse_kind(watch, ATTACH_RAW_TRACEPOINT, reterr_diag);
+    if (error)
+        return error;
+    if (syscall_names_match(target->name, on_syscall, &matching) == 0) {
+        diag_set(reterr_diag, ENOENT, "no syscall '%s' on this machine", target->name);
+        syscall_names_suggest(target->name, reterr_diag);
+        return -ENOENT;
+    }
+    return matching.error ? matching.error : use_group(&matching, TRACEPOINTS_SYSCALLS);
+}
+
+int watch_attach_span(struct probe_set *set, struct watch *watch, struct attach_report *report,
+                      struct diag *reterr_diag)
+{
+    const struct target *target = &watch->request.target;
+    struct matching matching = {.set = set,
+                                .watch = watch,
+                                .report = report,
+                                .reterr_diag = reterr_diag,
+                                .map = KERNEL_MAP_SPAN_PROBES,
+                                .kind = ATTACH_TRACEPOINTS};
+    int error = refuse_kind(watch, ATTACH_TRACEPOINTS, reterr_diag);
+    for (size_t i = 0; !error && i < sizeof(span_slots) / sizeof(span_slots[0]); i++) {
+        char probe_name[TARGET_TEXT_MAX];
+        if (strcmp(span_slots[i].name, target->name) != 0)
+            continue;
+        snprintf(probe_name, sizeof(probe_name), "span:%s", span_slots[i].name);
+        add_slot(&matching, probe_name, span_slots[i].span);
+        return matching.error
+                   ? matching.error
+                   : use_group(&matching, (enum tracepoint_group_kind)span_slots[i].span);
+    }
+    if (error)
+        return error;
+    diag_set(reterr_diag, ENOENT, "no span '%s'", target->name);
+    span_names_suggest(target->name, reterr_diag);
+    return -ENOENT;
+}
+
+void watch_clear_tables(struct kernel_side *side, const struct probe *probe)
+{
+    const char *name = strchr(probe->name, ':') + 1;
+    if (probe->kind == TARGET_SYSCALL) {
+        int number = syscall_names_find(name);
+        if (number >= 0)
+            (void)!set_slot(side, KERNEL_MAP_SYSCALL_PROBES, (uint32_t)number, 0);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(span_slots) / sizeof(span_slots[0]); i++)
+        if (probe->kind == TARGET_SPAN && strcmp(span_slots[i].name, name) == 0)
+            (void)!set_slot(side, KERNEL_MAP_SPAN_PROBES, span_slots[i].span, 0);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attaches functions and static marks of executables and libraries. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "probe/function_exits.h"
+#include "probe/object_file.h"
+#include "probe/probe_set_internal.h"
+
+/* What is found in one object file. */
+struct finding {
+    struct probe_set *set;
+    struct watch *watch;
+    struct attach_report *report;
+    struct diag *reterr_diag;
+    const struct object_file *object;
+    struct place_list returns; /* to be attached with a return probe */
+    struct place_list entries; /* to be attached at entry and exits */
+    struct place_list exits;
+    size_t matched;
+    int error;
+};
+
+static void finding_done(struct finding *finding)
+{
+    place_list_done(&finding->returns);
+    place_list_done(&finding->entries);
+    place_list_done(&finding->exits);
+}
+
+/* "user:OBJECT:" as the operator wrote it. */
+static void format_prefix(const struct target *target, char *out, size_t bytes)
+{
+    if (target->object_pid)
+        snprintf(out, bytes, "%s:pid:%d:", target_kind_name(target->kind), target->object_pid);
+    else
+        snprintf(out, bytes, "%s:%s:", target_kind_name(target->kind), target->object);
+}
+
+static int make_probe(struct finding *finding, const char *suffix, uint32_t *ret_id)
+{
+    char prefix[TARGET_TEXT_MAX + 16];
+    char name[4 * TARGET_TEXT_MAX + 16];
+    struct diag diag = {0};
+    format_prefix(&finding->watch->request.target, prefix, sizeof(prefix));
+    snprintf(name, sizeof(name), "%s%s", prefix, suffix);
+    int error = probe_set_make(finding->set, finding->watch, name,
+                               object_file_path(finding->object), ret_id, &diag);
+    if (error == -EEXIST) {
+        attach_report_add(finding->report, "%s", diag.what);
+    } else if (error) {
+        finding->error = error;
+        *finding->reterr_diag = diag;
+    }
+    return error;
+}
+
+static void refuse(struct finding *finding, const char *name, const char *reason)
+{
+    finding->report->refused++;
+    attach_report_add(finding->report, "%s in %s is refused: %s", name,
+                      object_file_path(finding->object), reason);
+}
+
+static int add_place(struct finding *finding, struct place_list *list, uint64_t offset,
+                     uint32_t probe, const char *name)
+{
+    const struct attach_place place = {.offset = offset, .probe = probe, .name = name};
+    int error = place_list_add(list, place);
+    if (error)
+        finding->error = diag_set(finding->reterr_diag, -error, "out of memory");
+    return error;
+}
+
+/* Entry and return instructions, for functions whose return address must stay what it is. */
+static void add_exits(struct finding *finding, const struct object_function *function,
+                      const char *base_name)
+{
+    struct function_exits exits = {0};
+    struct diag diag = {0};
+    uint32_t id;
+    if (function_exits_find(finding->object, function, &exits, &diag)) {
+        char reason[sizeof(diag.what) + 128];
+        snprintf(reason, sizeof(reason),
+                 "an exception that passes a return probe ends the program, and its exits are "
+                 "not known: %s",
+                 diag.what);
+        refuse(finding, function->name, reason);
+        return;
+    }
+    if (make_probe(finding, base_name, &id) ||
+        add_place(finding, &finding->entries, function->file_offset, id, function->name))
+        return;
+    for (size_t i = 0; i < exits.count; i++)
+        if (add_place(finding, &finding->exits, exits.file_offsets[i], id, function->name))
+            return;
+}
+
+static void on_function(const struct object_function *function, const char *base_name,
+                        void *context)
+{
+    struct finding *finding = context;
+    const struct attach_request *request = &finding->watch->request;
+    uint32_t id;
+    if (finding->error)
+        return;
+    finding->matched++;
+    if (function->is_ifunc && !request->force) {
+        refuse(finding, function->name,
+               "it only chooses an implementation at start-up (ifunc); watch the implementation");
+        return;
+    }
+    if (object_file_is_go(finding->object) && !request->force) {
+        refuse(finding, function->name,
+               "Go code: a return probe corrupts its stacks, which the runtime moves");
+        return;
+    }
+    bool by_exits = request->attach == ATTACH_UPROBE_EXITS ||
+                    (object_file_unwinds(finding->object) && !request->force);
+    if (by_exits)
+        add_exits(finding, function, base_name);
+    else if (make_probe(finding, base_name, &id) == 0)
+        (void)!add_place(finding, &finding->returns, function->file_offset, id, function->name);
+}
+
+static void on_refused(const struct attach_place *place, int error, void *context)
+{
+    struct finding *finding = context;
+    refuse(finding, place->name, strerror(-error));
+    probe_set_unplaced(finding->set, place->probe);
+}
+
+static void mark_placed(struct finding *finding, const struct place_list *list,
+                        enum attach_kind kind)
+{
+    for (size_t i = 0; i < list->count; i++)
+        probe_set_placed(finding->set, list->places[i].probe, kind, list->places[i].offset);
+}
+
+static void mark_unplaced(struct finding *finding, const struct place_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        probe_set_unplaced(finding->set, list->places[i].probe);
+}
+
+static int link_returns(struct finding *finding, const struct attach_job *job, const char *path)
+{
+    static const enum attach_kind ladder[] = {ATTACH_UPROBE_SESSION, ATTACH_UPROBE_MULTI,
+                                              ATTACH_UPROBE};
+    enum attach_kind wanted = finding->watch->request.attach;
+    const struct place_list *list = &finding->returns;
+    int error = -EOPNOTSUPP;
+    for (size_t i = 0; i < sizeof(ladder) / sizeof(ladder[0]) && error == -EOPNOTSUPP; i++) {
+        if (wanted != ATTACH_AUTO && wanted != ladder[i])
+            continue;
+        mark_placed(finding, list, ladder[i]);
+        error = attach_user_functions(job, ladder[i], path, list->places, list->count,
+                                      finding->reterr_diag);
+        if (error)
+            mark_unplaced(finding, list);
+    }
+    return error;
+}
+
+static int link_found(struct finding *finding, const char *path)
+{
+    const struct attach_job job = {probe_set_side(finding->set), &finding->watch->links, on_refused,
+                                   finding};
+    int error = 0;
+    if (finding->returns.count > 0)
+        error = link_returns(finding, &job, path);
+    if (error || finding->entries.count == 0)
+        return error;
+    mark_placed(finding, &finding->entries, ATTACH_UPROBE_EXITS);
+    error = attach_user_exits(&job, path, finding->entries.places, finding->entries.count,
+                              finding->exits.places, finding->exits.count, finding->reterr_diag);
+    if (error)
+        mark_unplaced(finding, &finding->entries);
+    return error;
+}
+
+/* Holds the very file that was read, whatever its path means by now. */
+static int pin_file(const struct object_file *object, int *ret_fd, char path[64],
+                    struct diag *reterr_diag)
+{
+    dev_t device;
+    ino_t inode;
+    struct stat now;
+    object_file_inode(object, &device, &inode);
+    _cleanup_close_ int fd = open(object_file_path(object), O_PATH | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &now))
+        return diag_set(reterr_diag, errno, "cannot open %s: %s", object_file_path(object),
+                        strerror(errno));
+    if (now.st_dev != device || now.st_ino != inode)
+        return diag_set(reterr_diag, EAGAIN, "%s was replaced while it was read",
+                        object_file_path(object));
+    snprintf(path, 64, "/proc/self/fd/%d", fd);
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+static int remember_file(struct watch *watch, const struct object_file *object)
+{
+    char *path = strdup(object_file_path(object));
+    if (!path)
+        return -ENOMEM;
+    free(watch->path);
+    watch->path = path;
+    object_file_inode(object, &watch->device, &watch->inode);
+    return 0;
+}
+
+static int attach_functions_of(struct finding *finding, const char *path)
+{
+    _cleanup_(object_file_free_cleanup) struct object_file *object = NULL;
+    const char *pattern = finding->watch->request.target.name;
+    int error = object_file_open(path, &object, finding->reterr_diag);
+    if (error)
+        return error;
+    finding->object = object;
+    object_file_match(object, pattern, on_function, finding);
+    if (finding->error)
+        return finding->error;
+    if (finding->matched == 0)
+        return object_file_not_found(object, pattern, finding->reterr_diag);
+    _cleanup_close_ int fd = -1;
+    char pinned_path[64];
+    error = pin_file(object, &fd, pinned_path, finding->reterr_diag);
+    if (!error)
+        error = link_found(finding, pinned_path);
+    if (!error && !finding->watch->request.target.object_pid)
+        error = remember_file(finding->watch, object);
+    return error;
+}
+
+static int check_user_kind(const struct watch *watch, struct diag *reterr_diag)
+{
+    switch (watch->request.attach) {
+    case ATTACH_AUTO:
+    case ATTACH_UPROBE:
+    case ATTACH_UPROBE_MULTI:
+    case ATTACH_UPROBE_SESSION:
+    case ATTACH_UPROBE_EXITS:
+        return 0;
+    default:
+        diag_set(reterr_diag, EINVAL, "%s is no way to attach a user function",
+                 attach_kind_name(watch->request.attach));
+        diag_hint(reterr_diag, "choose uprobe-session, uprobe-multi, uprobe, uprobe-exits or auto");
+        return -EINVAL;
+    }
+}
+
+/* One after the other, the files that a process has mapped. */
+struct pid_search {
+    struct probe_set *set;
+    struct watch *watch;
+    struct attach_report *report;
+    size_t matched;
+    int error;
+    struct diag diag;
+};
+
+static void on_pid_object(const char *path, const char *seen_path, void *context)
+{
+    struct pid_search *search = context;
+    struct diag diag = {0};
+    (void)seen_path;
+    _cleanup_(finding_done) struct finding finding = {
+        .set = search->set, .watch = search->watch, .report = search->report, .reterr_diag = &diag};
+    int error = attach_functions_of(&finding, path);
+    search->matched += finding.matched;
+    if (error && (finding.matched > 0 || !search->error)) {
+        search->error = error;
+        search->diag = diag;
+    }
+}
+
+static int attach_pid(struct probe_set *set, struct watch *watch, struct attach_report *report,
+                      struct diag *reterr_diag)
+{
+    struct pid_search search = {.set = set, .watch = watch, .report = report};
+    const struct target *target = &watch->request.target;
+    int error = object_files_of_pid(target->object_pid, on_pid_object, &search, reterr_diag);
+    if (error)
+        return error;
+    if (search.matched > 0 && watch->links.count > 0)
+        return 0;
+    if (search.matched > 0) {
+        *reterr_diag = search.diag;
+        return search.error ? search.error : -EOPNOTSUPP;
+    }
+    diag_set(reterr_diag, ENOENT, "no function '%s' in any file that process %d has mapped",
+             target->name, target->object_pid);
+    diag_hint(reterr_diag, "try: loris list 'user:pid:%d:*%s*'", target->object_pid, target->name);
+    return -ENOENT;
+}
+
+int watch_attach_user(struct probe_set *set, struct watch *watch, struct attach_report *report,
+                      struct diag *reterr_diag)
+{
+    char path[PATH_MAX];
+    int error = check_user_kind(watch, reterr_diag);
+    if (error)
+        return error;
+    if (watch->request.target.object_pid)
+        return attach_pid(set, watch, report, reterr_diag);
+    _cleanup_(finding_done) struct finding finding = {
+        .set = set, .watch = watch, .report = report, .reterr_diag = reterr_diag};
+    error = object_file_resolve(watch->request.target.object, "", path, reterr_diag);
+    return error ? error : attach_functions_of(&finding, path);
+}
+
+/* --- static marks ---------------------------------------------------------------------------- */
+
+static int add_marks(struct finding *finding, struct place_list *list, const char *mark_name,
+                     uint32_t probe)
+{
+    const struct object_mark *marks;
+    const struct target *target = &finding->watch->request.target;
+    size_t count = object_file_marks(finding->object, &marks);
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(marks[i].provider, target->provider) != 0 ||
+            strcmp(marks[i].name, mark_name) != 0)
+            continue;
+        const struct attach_place place = {marks[i].file_offset, marks[i].semaphore_offset,
+                                           marks[i].name, probe};
+        if (place_list_add(list, place))
+            return diag_set(finding->reterr_diag, ENOMEM, "out of memory");
+        found++;
+    }
+    if (found > 0)
+        return 0;
+    diag_set(finding->reterr_diag, ENOENT, "no static mark %s:%s in %s", target->provider,
+             mark_name, object_file_path(finding->object));
+    diag_hint(finding->reterr_diag, "try: loris list 'usdt:%s'", target->object);
+    return -ENOENT;
+}
+
+int watch_attach_usdt(struct probe_set *set, struct watch *watch, struct attach_report *report,
+                      struct diag *reterr_diag)
+{
+    char path[PATH_MAX];
+    char suffix[3 * TARGET_TEXT_MAX + 8];
+    uint32_t id;
+    const struct target *target = &watch->request.target;
+    _cleanup_(object_file_free_cleanup) struct object_file *object = NULL;
+    _cleanup_(finding_done) struct finding finding = {
+        .set = set, .watch = watch, .report = report, .reterr_diag = reterr_diag};
+    int error = check_user_kind(watch, reterr_diag);
+    if (!error)
+        error = object_file_resolve(target->object, "", path, reterr_diag);
+    if (!error)
+        error = object_file_open(path, &object, reterr_diag);
+    if (error)
+        return error;
+    finding.object = object;
+    snprintf(suffix, sizeof(suffix), "%s:%s..%s", target->provider, target->name, target->end_name);
+    error = make_probe(&finding, suffix, &id);
+    if (error == -EEXIST)
+        return diag_set(reterr_diag, EEXIST, "%s is watched already", target->text);
+    if (!error)
+        error = add_marks(&finding, &finding.entries, target->name, id);
+    if (!error)
+        error = add_marks(&finding, &finding.exits, target->end_name, id);
+    _cleanup_close_ int fd = -1;
+    char pinned_path[64];
+    if (!error)
+        error = pin_file(object, &fd, pinned_path, reterr_diag);
+    if (error)
+        return error;
+    const struct attach_job job = {probe_set_side(set), &watch->links, on_refused, &finding};
+    mark_placed(&finding, &finding.entries, ATTACH_UPROBE_MULTI);
+    error = attach_user_marks(&job, pinned_path, finding.entries.places, finding.entries.count,
+                              finding.exits.places, finding.exits.count, reterr_diag);
+    return error ? error : remember_file(watch, object);
+}
