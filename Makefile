@@ -4,7 +4,8 @@
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 DESTDIR ?=
-SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+# Whatever the prefix: lorisd looks in /etc/loris by default, and so does logrotate.
+SYSCONFDIR ?= /etc
 V ?= 0
 CC ?= gcc
 BPF_CLANG ?= $(firstword $(foreach c,clang-14 clang clang-19 clang-16,$(shell command -v $(c))) clang)
@@ -150,15 +151,53 @@ WORKLOADS := $(patsubst tests/e2e/workloads/%,build/workloads/%,$(basename $(WOR
 build/workloads/%: tests/e2e/workloads/%.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(QUIET)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-inline -pthread $< -o $@
+	$(QUIET)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -fno-inline -fno-omit-frame-pointer -pthread $< -o $@
 
 build/workloads/%: tests/e2e/workloads/%.cc Makefile
 	@mkdir -p $(@D)
 	$(call say,CXX,$<)
-	$(QUIET)$(CXX) -O1 -g -Wall -Wextra -fno-inline -pthread $< -o $@
+	$(QUIET)$(CXX) -O1 -g -Wall -Wextra -fno-inline -fno-omit-frame-pointer -pthread $< -o $@
 
 .PHONY: workloads
 workloads: $(WORKLOADS)
+
+# --- installation ----------------------------------------------------------------------------
+
+BINDIR := $(PREFIX)/bin
+SBINDIR := $(PREFIX)/sbin
+UNITDIR := $(PREFIX)/lib/systemd/system
+SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
+COMPLETIONDIR := $(PREFIX)/share/bash-completion/completions
+
+.PHONY: install
+install: all ## install below DESTDIR and PREFIX; keeps a configuration that is there
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
+	$(QUIET)install -d '$(DESTDIR)$(SYSCONFDIR)/loris/conf.d'
+	$(QUIET)install -D -m 755 $(BUILD)/lorisd '$(DESTDIR)$(SBINDIR)/lorisd'
+	$(QUIET)install -D -m 755 $(BUILD)/loris '$(DESTDIR)$(BINDIR)/loris'
+	$(QUIET)install -D -m 644 include/loris/org.loris.Agent.varlink \
+		'$(DESTDIR)$(PREFIX)/share/loris/org.loris.Agent.varlink'
+	$(QUIET)install -D -m 644 packaging/loris.yaml '$(DESTDIR)$(PREFIX)/share/loris/loris.yaml'
+	$(QUIET)test -e '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml' || \
+		install -m 644 packaging/loris.yaml '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml'
+	$(QUIET)install -D -m 644 packaging/loris.logrotate '$(DESTDIR)$(SYSCONFDIR)/logrotate.d/loris'
+	$(QUIET)install -D -m 644 packaging/systemd/loris.sysusers '$(DESTDIR)$(SYSUSERSDIR)/loris.conf'
+	$(QUIET)install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(COMPLETIONDIR)'
+	$(QUIET)sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
+		packaging/systemd/loris.service > '$(DESTDIR)$(UNITDIR)/loris.service'
+	$(QUIET)chmod 644 '$(DESTDIR)$(UNITDIR)/loris.service'
+	$(QUIET)$(BUILD)/loris completion bash > '$(DESTDIR)$(COMPLETIONDIR)/loris'
+	$(QUIET)chmod 644 '$(DESTDIR)$(COMPLETIONDIR)/loris'
+	$(QUIET)test -n '$(DESTDIR)' || test ! -d /run/systemd/system || \
+		{ systemd-sysusers '$(SYSUSERSDIR)/loris.conf' && systemctl daemon-reload; }
+
+.PHONY: uninstall
+uninstall: ## remove what install has put there; the configuration stays
+	$(call say,REMOVE,$(DESTDIR)$(PREFIX))
+	$(QUIET)rm -f '$(DESTDIR)$(SBINDIR)/lorisd' '$(DESTDIR)$(BINDIR)/loris' \
+		'$(DESTDIR)$(UNITDIR)/loris.service' '$(DESTDIR)$(SYSUSERSDIR)/loris.conf' \
+		'$(DESTDIR)$(COMPLETIONDIR)/loris' '$(DESTDIR)$(SYSCONFDIR)/logrotate.d/loris'
+	$(QUIET)rm -rf '$(DESTDIR)$(PREFIX)/share/loris'
 
 .PHONY: clean
 clean: ## remove everything that was built

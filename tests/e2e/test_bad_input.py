@@ -44,7 +44,10 @@ def asks_for_a_target_and_knows_its_options():
                             (["watch", "--by", "wibble", "syscall:openat"], "wibble"),
                             (["watch", "--attach", "wibble", "syscall:openat"], "wibble")):
         done = loris(*arguments, timeout=20)
-        expect_equal(done.returncode, 2, f"exit status of loris {arguments} ({done.stderr})")
+        # Words for ways to attach are the agent's business.
+        wanted = (1, 2) if "--attach" in arguments else (2,)
+        expect(done.returncode in wanted,
+               f"exit status {done.returncode} of loris {arguments} ({done.stderr})")
         expect(part in done.stderr, f"loris {arguments} does not say {part}: {done.stderr}")
     expect_nothing_left(before, 5)
 

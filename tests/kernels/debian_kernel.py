@@ -26,7 +26,7 @@ class Unavailable(Exception):
 
 def fetch(series, cache):
     """Path of the vmlinuz of a series ('6.1'), downloaded at most once per cache folder."""
-    folder = pathlib.Path(cache) / f"debian-{series}"
+    folder = pathlib.Path(cache).resolve() / f"debian-{series}"
     found = _kernel_in(folder)
     if found:
         return found

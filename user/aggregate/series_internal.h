@@ -141,6 +141,15 @@ static inline uint64_t series_slice_block_bytes(const struct series_slice *slice
     return series_block_bytes(sizeof(*slice) + slice->length);
 }
 
+/* --- series_reserve.c: counting without memory --------------------------------------------------- */
+
+/* Adds the stat, and the buckets that its sketch does not have yet, to the reserve of `series`, or
+ * of its probe's OTHER. Never fails. */
+void series_reserve_absorb(struct series_table *table, struct series *series,
+                           const struct latency_stat *stat, const uint16_t *pending,
+                           uint8_t pending_count);
+int series_reserve_unpack(const struct series_reserve *reserve, struct sketch *into) _must_check_;
+
 /* --- series_window.c: a call's way through open slice, window and totals ------------------------ */
 
 void series_window_set_time(struct series_table *table, uint64_t now_ns);

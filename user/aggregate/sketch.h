@@ -96,9 +96,13 @@ double sketch_relative_error(const struct sketch *sketch);
 
 /*
  * Nearest-rank quantiles: the value of rank ceil(q * count) for each q of `quantiles`, which
- * ascend in (0, 1]. One pass. 0 for an empty sketch. Values are whole ns, which costs up to half
- * a nanosecond on top of the relative error; a bucket that holds a single whole number (all below
- * 92 ns at full resolution) answers exactly that.
+ * ascend in (0, 1]. One pass. 0 for an empty sketch.
+ *
+ * Values are whole ns, from the least and greatest whole number of the bucket. A bucket with one
+ * of them (all below 92 ns at full resolution) answers exactly that. Rounding adds up to half a
+ * nanosecond to the relative error: at full resolution 62 values between 92 and 2714 ns, which
+ * lie in buckets of 2, 4, ... whole numbers, are answered up to 0.98 % off, all the rest
+ * within 0.55 %.
  */
 void sketch_quantiles(const struct sketch *sketch, const double *quantiles, size_t n,
                       uint64_t *ret_values_ns);

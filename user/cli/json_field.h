@@ -2,11 +2,11 @@
 /* Reading answers defensively: what is absent or of a wrong type reads as nothing. */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/text.h"
-#include "query/json_values.h"
 
 bool json_field_has(const json_t *object, const char *key);
 uint64_t json_field_u64(const json_t *object, const char *key);       /* 0 */

@@ -66,7 +66,7 @@ static void print_title(const struct live_table *live, struct text *out)
     text_append_format(out, "%s  %.8sZ  by %s, sorted by %s", live->title,
                        now + strlen("YYYY-MM-DDT"), live->by, order_name(live->order));
     if (live->output->is_terminal)
-        text_append_string(out, "  [q quit, sort: p p99, t time, c count]");
+        text_append_string(out, "  [q quit, sort p t c]");
     text_append(out, "\n", 1);
 }
 

@@ -2,8 +2,9 @@
 /* Series as people read them: a table, and below it what the numbers cover. */
 #pragma once
 
+#include <jansson.h>
+
 #include "cli/output.h"
-#include "query/json_values.h"
 
 enum series_order {
     SERIES_AS_GIVEN, /* the agent's: the busiest first */

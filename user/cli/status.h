@@ -2,8 +2,9 @@
 /* The parts of `loris status`. */
 #pragma once
 
+#include <jansson.h>
+
 #include "base/text.h"
-#include "query/json_values.h"
 
 /* reply: of Status with probes. All probes' counters in one ledger, its equations spelt out. */
 void status_ledger_print(const json_t *reply, struct text *out);

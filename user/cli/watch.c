@@ -73,9 +73,14 @@ static int attach(struct watch *watch)
 
 static int set_mark(struct watch *watch)
 {
+    _cleanup_json_ json_t *parameters = json_object();
     _cleanup_json_ json_t *reply = NULL;
     watch->mark_ns = clock_now_ns(CLOCK_MONOTONIC);
-    return agent_access_call(watch->client, "SetMark", NULL, &reply);
+    if (!json_field_set_string(parameters, "by", watch->plan.by)) {
+        message_say("no memory for the question");
+        return EXIT_CODE_FAILED;
+    }
+    return agent_access_call(watch->client, "SetMark", parameters, &reply);
 }
 
 static int ask_stats(struct watch *watch, bool is_final, json_t **ret_reply)
@@ -123,10 +128,10 @@ static int print_stats(struct watch *watch, const json_t *reply, const char *tit
 static int print_interval(struct watch *watch, bool is_tail)
 {
     _cleanup_json_ json_t *reply = NULL;
-    uint64_t length_ns = clock_now_ns(CLOCK_MONOTONIC) - watch->mark_ns;
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+    uint64_t length_ns = now_ns - watch->mark_ns;
+    watch->mark_ns = now_ns; /* the agent sets its mark anew with each answer */
     int code = ask_stats(watch, false, &reply);
-    if (code == 0 && !is_tail)
-        code = set_mark(watch);
     bool is_stub = is_tail && length_ns < watch->plan.interval_ns / 2;
     if (code != 0 || (is_stub && series_view_calls(reply) == 0))
         return code;

@@ -135,9 +135,8 @@ int kernel_names_read_kallsyms(const char *path, const struct kernel_names *btf,
             continue;
         if (!strcmp(name, "_sinittext") || !strcmp(name, "_einittext"))
             is_freed = name[1] == 's';
-        if (is_freed || !strchr("tTwW", type) ||
-            !is_function_name(name) || !clone_base_name(name, base, sizeof(base)) ||
-            !kernel_names_find(btf, base))
+        if (is_freed || !strchr("tTwW", type) || !is_function_name(name) ||
+            !clone_base_name(name, base, sizeof(base)) || !kernel_names_find(btf, base))
             continue;
         if (add_checked(accepted, denied, name) < 0)
             return -ENOMEM;

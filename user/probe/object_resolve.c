@@ -32,11 +32,12 @@ static void drop_component(char *resolved, size_t root_length)
 
 /*
  * realpath(3) below a root: absolute links and ".." stay inside, which realpath cannot do (the
- * links of /proc/N/root/... mean what they mean to process N). rest is used up.
+ * links of /proc/N/root/... mean what they mean to process N).
  */
-static int resolve_below(const char *root, char *rest, char *ret_path)
+static int resolve_below(const char *root, const char *rest, char *ret_path)
 {
-    char resolved[PATH_MAX], component[NAME_MAX + 1], link[PATH_MAX], joined[2 * PATH_MAX];
+    char resolved[PATH_MAX], component[NAME_MAX + 1], link[PATH_MAX];
+    char to_walk[PATH_MAX], joined[2 * PATH_MAX];
     const size_t root_length = strlen(root);
     unsigned links = 0;
     if (root_length >= PATH_MAX)
@@ -72,11 +73,32 @@ static int resolve_below(const char *root, char *rest, char *ret_path)
         resolved[link[0] == '/' ? root_length : used] = '\0';
         if (snprintf(joined, sizeof(joined), "%s/%s", link, rest) >= PATH_MAX)
             return -ENAMETOOLONG;
-        strcpy(ret_path, joined); /* the caller's buffer holds what is still to walk */
-        rest = ret_path;
+        rest = strcpy(to_walk, joined);
     }
     strcpy(ret_path, resolved);
     return 0;
+}
+
+/*
+ * realpath(3), except where the text of a link is not where it leads: below /proc/N/root, for
+ * /proc/N/exe and map_files, of deleted files. There the path stays as it was given.
+ */
+static int resolve_here(const char *path, char *ret_path)
+{
+    struct stat given, found;
+    if (stat(path, &given) < 0)
+        return -errno;
+    if (realpath(path, ret_path) && stat(ret_path, &found) == 0 && found.st_dev == given.st_dev &&
+        found.st_ino == given.st_ino)
+        return 0;
+    if (path[0] == '/') {
+        strcpy(ret_path, path);
+        return 0;
+    }
+    char folder[PATH_MAX];
+    if (!getcwd(folder, sizeof(folder)))
+        return -errno;
+    return snprintf(ret_path, PATH_MAX, "%s/%s", folder, path) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 /* ret_path: the file, resolved, when it is a regular one. */
@@ -84,18 +106,9 @@ static int try_file(const char *root, const char *path, char *ret_path)
 {
     char found[PATH_MAX];
     struct stat status;
-    if (!*root) {
-        if (!realpath(path, found))
-            return -errno;
-    } else {
-        char rest[PATH_MAX];
-        if (snprintf(rest, sizeof(rest), "%s", path) >= PATH_MAX)
-            return -ENAMETOOLONG;
-        strcpy(found, rest);
-        int r = resolve_below(root, rest, found);
-        if (r < 0)
-            return r;
-    }
+    int r = *root ? resolve_below(root, path, found) : resolve_here(path, found);
+    if (r < 0)
+        return r;
     if (stat(found, &status) < 0)
         return -errno;
     if (!S_ISREG(status.st_mode))
@@ -113,8 +126,26 @@ static int try_in(const char *root, const char *directory, size_t directory_leng
     return try_file(root, path, ret_path);
 }
 
+/* Length of a leading /proc/N/root, 0 without one. */
+static size_t process_root_length(const char *path)
+{
+    int length = 0;
+    unsigned pid;
+    return sscanf(path, "/proc/%9u/root%n", &pid, &length) == 1 && length && path[length] == '/'
+               ? (size_t)length
+               : 0;
+}
+
 static int resolve_path(const char *object, const char *root, char *ret_path, struct diag *diag)
 {
+    char process_root[32];
+    const size_t root_length = *root ? 0 : process_root_length(object);
+    if (root_length && root_length < sizeof(process_root)) {
+        memcpy(process_root, object, root_length);
+        process_root[root_length] = '\0';
+        root = process_root;
+        object += root_length;
+    }
     /* A relative path is relative to us, not to a root that we look into from outside. */
     int r = try_file(object[0] == '/' ? root : "", object, ret_path);
     if (r == -EACCES) {

@@ -6,7 +6,7 @@
 #include "probe/object_internal.h"
 
 #define SYMBOLS_MAX       (32u << 20)
-#define STRINGS_BYTES_MAX (512u << 20)
+#define STRINGS_BYTES_MAX (256u << 20)
 #define NAME_BYTES_MAX    16384 /* longer names are left out: nobody can type them */
 #define SYMBOLS_AT_ONCE   2048
 

@@ -25,6 +25,7 @@ struct query_client {
     size_t in_scanned;
     unsigned owed;  /* replies to calls that were given up, still to be skipped */
     bool is_broken; /* our place in the stream is lost */
+    bool has_log;   /* the agent on a path has one; a private one says it on our stderr */
 };
 
 /* One call's patience. */
@@ -68,7 +69,10 @@ int query_client_open(const char *socket_path, struct query_client **ret_client,
     if (r < 0)
         return open_error(socket_path, errno == EAGAIN ? ETIMEDOUT : errno, reterr_diag);
     r = query_client_open_fd(take_fd(&fd), ret_client);
-    return r < 0 ? open_error(socket_path, -r, reterr_diag) : 0;
+    if (r < 0)
+        return open_error(socket_path, -r, reterr_diag);
+    (*ret_client)->has_log = true;
+    return 0;
 }
 
 int query_client_open_fd(int fd, struct query_client **ret_client)
@@ -260,13 +264,15 @@ static int parse_reply(const char *method, const char *frame, size_t length, jso
     return r;
 }
 
-static int call_error(const char *method, int error, struct diag *reterr_diag)
+static int call_error(const struct query_client *client, const char *method, int error,
+                      struct diag *reterr_diag)
 {
     switch (error) {
     case ECONNRESET:
     case EPIPE:
         diag_set(reterr_diag, ECONNRESET, "the agent hung up before it answered %s", method);
-        diag_hint(reterr_diag, "its log says why (journalctl -u loris)");
+        if (client->has_log)
+            diag_hint(reterr_diag, "its log says why (journalctl -u loris)");
         return -ECONNRESET;
     case ETIMEDOUT:
         return diag_set(reterr_diag, error, "the agent did not answer %s in time", method);
@@ -312,7 +318,7 @@ int query_client_call(struct query_client *client, const char *method, const jso
                       struct diag *reterr_diag)
 {
     if (client->is_broken)
-        return call_error(method, ECONNRESET, reterr_diag);
+        return call_error(client, method, ECONNRESET, reterr_diag);
     struct patience patience = {.cancel = cancel};
     if (timeout_ns)
         patience.deadline_ns = clock_now_ns(CLOCK_MONOTONIC) + timeout_ns;
@@ -322,7 +328,7 @@ int query_client_call(struct query_client *client, const char *method, const jso
     if (r == 0)
         r = exchange(client, &request, &patience, &length);
     if (r < 0)
-        return call_error(method, -r, reterr_diag);
+        return call_error(client, method, -r, reterr_diag);
     json_t *reply = NULL;
     r = parse_reply(method, client->in.bytes, length, &reply, reterr_diag);
     drop_frame(client, length);

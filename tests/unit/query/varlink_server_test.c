@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "../support/failing_alloc.h"
+
 #define BIG_BYTES (100 * 1024)
 
 struct fixture {
@@ -485,6 +487,33 @@ static void keeps_guarded_methods_for_root(void **state)
         assert_answer(fixture, CALL("Guarded"), "{\"parameters\":{\"number\":0}}");
 }
 
+/* A whole life: a client comes, asks, reads and goes. Whatever fails, the loop settles. */
+static void serve_one_client(void *context)
+{
+    struct fixture *fixture = context;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return;
+    static const char requests[] = CALL("Echo") "\0" CALL("Fail") "\0" CALL(
+        "Nope") "\0"
+                "{\"method\":\"org.varlink.service.GetInfo\"}";
+    int r = varlink_server_add_connection(fixture->server, pair[1]);
+    assert_true(r == 0 || r == -ENOMEM);
+    if (r == 0)
+        put(pair[0], requests, sizeof(requests));
+    settle(fixture);
+    char replies[4096];
+    assert_true(recv(pair[0], replies, sizeof(replies), 0) < (ssize_t)sizeof(replies));
+    close(pair[0]);
+    settle(fixture);
+    assert_int_equal(varlink_server_connections(fixture->server), 1);
+}
+
+static void survives_every_failed_allocation(void **state)
+{
+    assert_in_range(failing_alloc_each(serve_one_client, *state), 20, 1000);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -509,6 +538,7 @@ int main(void)
         TEST(says_when_an_answer_is_too_large),
         TEST(serves_no_more_than_the_maximum),
         TEST(keeps_guarded_methods_for_root),
+        TEST(survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

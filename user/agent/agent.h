@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The agent: owns all stages, the event loop and the life cycle; the only place that sees all. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "agent/config.h"
+#include "agent/sizing.h"
+#include "aggregate/series_table.h"
+#include "export/line_file.h"
+#include "identity/cgroup_units.h"
+#include "identity/process_table.h"
+#include "ingest/drain.h"
+#include "ingest/kernel_counters.h"
+#include "probe/probe_set.h"
+#include "probe/process_filter.h"
+#include "query/varlink_server.h"
+
+/* A filter and who asked for it, so that it goes when its last target goes. */
+struct agent_target {
+    struct config_target wanted;
+    uint8_t filter;
+    bool attached;
+    struct diag refusal; /* why not */
+};
+
+/* What the agent's side of a probe's ledger counts. */
+struct agent_probe {
+    uint64_t attached_ns; /* CLOCK_MONOTONIC */
+    uint64_t decoded;
+    uint64_t malformed;
+    uint64_t rate_count; /* calls at the last rate sample */
+    double rate_per_s;
+};
+
+struct agent_mark;
+struct folder_watch;
+
+struct agent {
+    sd_event *event;
+    struct config *config;
+    const char *config_path; /* NULL: private agent */
+    struct sizing sizing;
+    uint64_t started_ns; /* CLOCK_MONOTONIC */
+    int exit_code;
+
+    /* Made when the first target comes. */
+    struct kernel_side *kernel;
+    struct probe_set *probes;
+    struct drain *drain;
+    struct kernel_counters *counters;
+    struct series_table *series;
+    struct process_table *processes;
+    struct cgroup_units *units;
+    struct agent_probe *probe_states; /* by id */
+    struct process_filters filters;
+
+    struct agent_target **targets; /* attached and refused ones */
+    size_t targets_count;
+
+    struct varlink_server *server;
+    struct line_file *summaries;
+    struct agent_mark *marks;
+    struct folder_watch *folders;
+    size_t folders_count;
+
+    sd_event_source *drain_timer;
+    sd_event_source *summary_timer;
+    sd_event_source *refresh_timer;
+    sd_event_source **ring_sources;
+    size_t ring_sources_count;
+
+    uint64_t upkeep_ns;   /* last time of the once-a-second work */
+    uint64_t wakeups;     /* by half-full rings */
+    uint64_t memory_used; /* at the last upkeep */
+    uint64_t unknown_latencies; /* records of probes that do not exist */
+};
+
+uint64_t agent_now_ns(void);
+
+/* --- agent.c --- */
+int agent_new(struct config *config, const char *config_path, struct agent **ret_agent)
+    _must_check_;
+void agent_free(struct agent *agent);
+DEFINE_CLEANUP(struct agent *, agent_free);
+/* Loads the kernel side and makes the tables, once. */
+int agent_ready_kernel(struct agent *agent, struct diag *reterr_diag) _must_check_;
+
+/* --- pump.c: from the rings into the tables --- */
+int pump_start(struct agent *agent) _must_check_;
+void pump_stop(struct agent *agent);
+/* Takes over everything that was submitted by now, and the kernel-side sketches. */
+void pump_catch_up(struct agent *agent);
+struct series_key pump_parent(struct series_key key, void *context);
+
+/* --- targets.c --- */
+int targets_attach(struct agent *agent, const struct config_target *wanted,
+                   struct attach_report *report, struct diag *reterr_diag) _must_check_;
+uint32_t targets_detach(struct agent *agent, const char *text);
+/* A target that was refused need not stay in the status. */
+void targets_forget_refused(struct agent *agent, const char *text);
+/* Attaches what the configuration asks for; says what is refused. */
+void targets_attach_configured(struct agent *agent);
+void targets_reload(struct agent *agent, const struct config *fresh);
+void targets_done(struct agent *agent);
+
+/* --- folders.c: notices replaced files --- */
+void folders_follow(struct agent *agent);
+void folders_done(struct agent *agent);
+
+/* --- answers --- */
+extern const struct varlink_method agent_methods[];
+void answers_connection_closed(uint64_t connection_id, void *context);
+void answers_done(struct agent *agent);
+
+/* --- summaries.c --- */
+int summaries_start(struct agent *agent, struct diag *reterr_diag) _must_check_;
+void summaries_stop(struct agent *agent);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attach and Detach: what root may change at run time. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "agent/answers.h"
+
+/* Reads the filter; false: answered. */
+static bool read_filter(struct varlink_call *call, const json_t *filter,
+                        struct config_filter *into)
+{
+    const char *comm = NULL, *unit = NULL;
+    if (!filter || json_is_null(filter))
+        return true;
+    const json_t *pids = json_object_get(filter, "pids");
+    size_t count = json_array_size(pids);
+    bool fine = json_is_object(filter) && count <= CONFIG_FILTER_PIDS_MAX &&
+                (!pids || json_is_null(pids) || json_is_array(pids));
+    for (size_t i = 0; fine && i < count; i++) {
+        const json_t *pid = json_array_get(pids, i);
+        fine = json_is_integer(pid) && json_integer_value(pid) > 0 &&
+               json_integer_value(pid) <= INT_MAX;
+        if (fine)
+            into->pids[into->pids_count++] = (int32_t)json_integer_value(pid);
+    }
+    if (!fine) {
+        varlink_call_invalid_parameter(call, "filter");
+        return false;
+    }
+    if (!answer_string(call, filter, "comm", &comm) ||
+        !answer_string(call, filter, "unit", &unit) ||
+        !answer_bool(call, filter, "follow", &into->follow))
+        return false;
+    if ((comm && strlen(comm) >= sizeof(into->comm)) ||
+        (unit && strlen(unit) >= sizeof(into->unit))) {
+        varlink_call_invalid_parameter(call, comm && strlen(comm) >= sizeof(into->comm)
+                                                 ? "comm"
+                                                 : "unit");
+        return false;
+    }
+    snprintf(into->comm, sizeof(into->comm), "%s", comm ? comm : "");
+    snprintf(into->unit, sizeof(into->unit), "%s", unit ? unit : "");
+    return true;
+}
+
+static bool read_target(struct varlink_call *call, const json_t *given,
+                        struct config_target *into)
+{
+    const char *text = NULL, *errors = NULL, *attach = NULL;
+    if (!json_is_object(given)) {
+        varlink_call_invalid_parameter(call, "targets");
+        return false;
+    }
+    if (!answer_string(call, given, "target", &text) ||
+        !answer_string(call, given, "errors", &errors) ||
+        !answer_string(call, given, "attach", &attach) ||
+        !answer_bool(call, given, "force", &into->force))
+        return false;
+    if (!text || strlen(text) >= sizeof(into->text)) {
+        varlink_call_invalid_parameter(call, "target");
+        return false;
+    }
+    snprintf(into->text, sizeof(into->text), "%s", text);
+    if (errors && config_error_rule_parse(errors, &into->error_rule)) {
+        varlink_call_invalid_parameter(call, "errors");
+        return false;
+    }
+    into->has_error_rule = errors != NULL;
+    if (attach && attach_kind_parse(attach, &into->attach)) {
+        varlink_call_invalid_parameter(call, "attach");
+        return false;
+    }
+    return true;
+}
+
+static void write_messages(struct json_writer *json, const struct attach_report *report,
+                           const struct diag *failure)
+{
+    const char *at = report->messages.bytes;
+    json_begin_array(json, "messages");
+    if (failure->what[0])
+        json_string_z(json, NULL, failure->what);
+    for (uint32_t i = 0; !report->messages.failed && i < report->messages_count; i++) {
+        json_string_z(json, NULL, at);
+        at += strlen(at) + 1;
+    }
+    if (report->messages_held) {
+        char line[64];
+        snprintf(line, sizeof(line), "... and %u more like these", report->messages_held);
+        json_string_z(json, NULL, line);
+    }
+    json_end_array(json);
+}
+
+/* Attaches one after the other; what fails is told, and the others go on. */
+static uint32_t attach_all(struct agent *agent, const struct config_target *targets, size_t count,
+                           struct json_writer *results, struct diag *ret_last_failure)
+{
+    uint32_t attached = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct diag diag = {0};
+        _cleanup_(attach_report_done) struct attach_report report = {0};
+        int error = targets_attach(agent, &targets[i], &report, &diag);
+        if (error) {
+            *ret_last_failure = diag;
+            targets_forget_refused(agent, targets[i].text);
+        } else {
+            diag.what[0] = '\0';
+        }
+        json_begin_object(results, NULL);
+        json_string_z(results, "target", targets[i].text);
+        json_u64(results, "attached", report.attached);
+        json_u64(results, "refused", report.refused);
+        write_messages(results, &report, &diag);
+        json_end_object(results);
+        attached += report.attached;
+    }
+    return attached;
+}
+
+void answer_attach(struct varlink_call *call, const json_t *parameters, void *context)
+{
+    struct agent *agent = context;
+    const json_t *given = json_object_get(parameters, "targets");
+    size_t count = json_array_size(given);
+    if (!json_is_array(given) || count == 0 || count > CONFIG_TARGETS_MAX) {
+        varlink_call_invalid_parameter(call, "targets");
+        return;
+    }
+    struct config_filter filter = {0};
+    if (!read_filter(call, json_object_get(parameters, "filter"), &filter))
+        return;
+    struct diag failure = {0};
+    _cleanup_free_ struct config_target *targets = calloc(count, sizeof(*targets));
+    if (!targets) {
+        diag_set(&failure, ENOMEM, "out of memory");
+        varlink_call_error(call, "Failed", &failure);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!read_target(call, json_array_get(given, i), &targets[i]))
+            return;
+        targets[i].filter = filter;
+    }
+    _cleanup_text_ struct text results_text = {0};
+    struct json_writer results = {.text = &results_text};
+    json_begin_array(&results, NULL);
+    uint32_t attached = attach_all(agent, targets, count, &results, &failure);
+    json_end_array(&results);
+    if (attached == 0 || results_text.failed) {
+        varlink_call_error(call, "TargetFailed", &failure);
+        return;
+    }
+    struct json_writer *json = varlink_call_begin_reply(call);
+    json_raw(json, "results", results_text.bytes);
+    json_u64(json, "attached", attached);
+    varlink_call_reply(call);
+}
+
+void answer_detach(struct varlink_call *call, const json_t *parameters, void *context)
+{
+    struct agent *agent = context;
+    const json_t *given = json_object_get(parameters, "targets");
+    uint64_t detached = 0;
+    for (size_t i = 0; i < json_array_size(given); i++) {
+        const char *text = json_string_value(json_array_get(given, i));
+        if (!text) {
+            varlink_call_invalid_parameter(call, "targets");
+            return;
+        }
+        detached += targets_detach(agent, text);
+    }
+    if (!json_is_array(given)) {
+        varlink_call_invalid_parameter(call, "targets");
+        return;
+    }
+    struct json_writer *json = varlink_call_begin_reply(call);
+    json_u64(json, "detached", detached);
+    varlink_call_reply(call);
+}

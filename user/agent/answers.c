@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/answers.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "probe/listing.h"
+
+const struct varlink_method agent_methods[] = {
+    {"Stats", answer_stats, false},
+    {"SetMark", answer_set_mark, true},
+    {"Status", answer_status, false},
+    {"OpenCalls", answer_open_calls, false},
+    {"List", answer_list, true},
+    {"Attach", answer_attach, true},
+    {"Detach", answer_detach, true},
+    {NULL, NULL, false},
+};
+
+/* The parameter, or NULL when it is absent or null. */
+static const json_t *get_parameter(const json_t *parameters, const char *name)
+{
+    const json_t *value = json_object_get(parameters, name);
+    return json_is_null(value) ? NULL : value;
+}
+
+bool answer_string(struct varlink_call *call, const json_t *parameters, const char *name,
+                   const char **value)
+{
+    const json_t *given = get_parameter(parameters, name);
+    if (given && !json_is_string(given)) {
+        varlink_call_invalid_parameter(call, name);
+        return false;
+    }
+    if (given)
+        *value = json_string_value(given);
+    return true;
+}
+
+bool answer_bool(struct varlink_call *call, const json_t *parameters, const char *name, bool *value)
+{
+    const json_t *given = get_parameter(parameters, name);
+    if (given && !json_is_boolean(given)) {
+        varlink_call_invalid_parameter(call, name);
+        return false;
+    }
+    if (given)
+        *value = json_is_true(given);
+    return true;
+}
+
+bool answer_u64(struct varlink_call *call, const json_t *parameters, const char *name,
+                uint64_t *value)
+{
+    const json_t *given = get_parameter(parameters, name);
+    if (given && (!json_is_integer(given) || json_integer_value(given) < 0)) {
+        varlink_call_invalid_parameter(call, name);
+        return false;
+    }
+    if (given)
+        *value = (uint64_t)json_integer_value(given);
+    return true;
+}
+
+/* --- List ------------------------------------------------------------------------------------ */
+
+static void write_listing(const struct listing *listing, void *context)
+{
+    struct json_writer *json = context;
+    json_begin_object(json, NULL);
+    json_string_z(json, "target", listing->target);
+    json_string_z(json, "kind", listing->kind);
+    if (listing->object) {
+        json_string_z(json, "object", listing->object);
+        json_u64(json, "offset", listing->file_offset);
+    }
+    if (listing->size_bytes)
+        json_u64(json, "size_bytes", listing->size_bytes);
+    if (listing->note)
+        json_string_z(json, "note", listing->note);
+    json_end_object(json);
+}
+
+void answer_list(struct varlink_call *call, const json_t *parameters, void *context)
+{
+    (void)context;
+    const char *pattern = NULL;
+    uint64_t limit = LISTING_LIMIT_DEFAULT;
+    struct diag diag = {0};
+    size_t total = 0;
+    if (!answer_string(call, parameters, "pattern", &pattern) ||
+        !answer_u64(call, parameters, "limit", &limit))
+        return;
+    if (!pattern) {
+        varlink_call_invalid_parameter(call, "pattern");
+        return;
+    }
+    _cleanup_text_ struct text found = {0};
+    struct json_writer writer = {.text = &found};
+    json_begin_array(&writer, NULL);
+    int error = listing_find(pattern, limit, write_listing, &writer, &total, &diag);
+    json_end_array(&writer);
+    if (!error && found.failed)
+        error = diag_set(&diag, -found.failed, "the list is too long; narrow the pattern");
+    if (error) {
+        varlink_call_error(call, "TargetFailed", &diag);
+        return;
+    }
+    struct json_writer *json = varlink_call_begin_reply(call);
+    json_raw(json, "found", found.bytes);
+    json_u64(json, "total", total);
+    varlink_call_reply(call);
+}

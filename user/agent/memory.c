@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/memory.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Kept free for answers and for what is allocated between two looks. */
+#define SLACK_DIVISOR 16
+
+uint64_t memory_resident_bytes(void)
+{
+    unsigned long long size = 0, resident = 0;
+    _cleanup_fclose_ FILE *file = fopen("/proc/self/statm", "re");
+    if (!file || fscanf(file, "%llu %llu", &size, &resident) != 2)
+        return 0;
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t memory_used_bytes(const struct agent *agent)
+{
+    uint64_t kernel_bytes = agent->kernel ? kernel_side_map_bytes(agent->kernel) : 0;
+    return memory_resident_bytes() + kernel_bytes;
+}
+
+void memory_steer(struct agent *agent)
+{
+    uint64_t budget = agent->config->memory_budget_bytes;
+    uint64_t usable = budget - budget / SLACK_DIVISOR;
+    uint64_t used = memory_used_bytes(agent);
+    struct series_table_figures figures = series_table_figures(agent->series);
+    if (used > usable) { /* freed blocks may only wait in the allocator */
+        malloc_trim(0);
+        used = memory_used_bytes(agent);
+    }
+    agent->memory_used = used;
+    uint64_t others = used > figures.bytes ? used - figures.bytes : 0;
+    uint64_t left = usable > others ? usable - others : 0;
+    if (left < agent->sizing.series_min_bytes)
+        left = agent->sizing.series_min_bytes;
+    series_table_set_max_bytes(agent->series, left);
+}

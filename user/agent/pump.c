@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From the rings into the tables: the timed drain, process life, and the once-a-second upkeep. */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "agent/agent.h"
+#include "agent/log.h"
+#include "agent/memory.h"
+#include "ingest/task_walk.h"
+
+#define SECOND_NS 1000000000ull
+
+/* An exited process keeps its own rows for so long: its last calls may still wait in a ring, and
+ * whoever looks wants to see it. */
+#define LINGER_NS (5 * SECOND_NS)
+
+#define REAP_MAX      4096
+#define SWEEP_MAX     4096
+#define CATCH_UP_MAX  64 /* passes: a storm must not hold up an answer for ever */
+#define UPKEEP_NS     SECOND_NS
+
+static uint64_t who_of(uint32_t pid, uint32_t start_tick)
+{
+    return (uint64_t)pid << 32 | start_tick;
+}
+
+/* The fold order: a process into those of its name in its unit, these into the unit, the rest. */
+struct series_key pump_parent(struct series_key key, void *context)
+{
+    struct agent *agent = context;
+    struct series_key parent = {.probe = key.probe, .level = SERIES_OTHER};
+    if (key.level == SERIES_PROCESS) {
+        const struct process_id id = {(uint32_t)(key.who >> 32), (uint32_t)key.who};
+        const struct process *process = process_table_find(agent->processes, id);
+        if (process) {
+            parent.level = SERIES_NAME;
+            parent.who = (uint64_t)process->unit_id << 32 | process->comm_id;
+        }
+    } else if (key.level == SERIES_NAME) {
+        parent.level = SERIES_UNIT;
+        parent.who = key.who & ~0xffffffffull;
+    }
+    return parent;
+}
+
+struct pump_pass {
+    struct agent *agent;
+    uint64_t now_ns;
+};
+
+static void on_latency(const struct loris_latency_event *event, void *context)
+{
+    struct pump_pass *pass = context;
+    struct agent *agent = pass->agent;
+    if (event->probe >= agent->sizing.kernel.probes_max ||
+        !probe_set_find(agent->probes, event->probe)) {
+        agent->unknown_latencies++;
+        return;
+    }
+    agent->probe_states[event->probe].decoded++;
+    const struct series_key key = {
+        .probe = event->probe,
+        .level = SERIES_PROCESS,
+        .who = who_of(event->pid, event->start_tick),
+    };
+    series_table_record(agent->series, key, event->latency_ns,
+                        event->flags & LORIS_LATENCY_ERROR, pass->now_ns);
+}
+
+static void on_process(const struct loris_process_event *event, void *context)
+{
+    struct pump_pass *pass = context;
+    struct agent *agent = pass->agent;
+    const struct process_id id = {event->pid, event->start_tick};
+    const struct process_id parent = {event->parent_pid, event->parent_start_tick};
+    const char *unit = cgroup_units_name(agent->units, event->cgroup_id);
+    /* Without memory the process stays unknown, and its calls fold into (other). */
+    (void)!process_table_update(agent->processes, id, parent, event->comm, unit, pass->now_ns);
+    if (event->edge == LORIS_PROCESS_EXIT)
+        process_table_exit(agent->processes, id, pass->now_ns);
+}
+
+static void on_cgroup(const struct loris_cgroup_event *event, void *context)
+{
+    struct pump_pass *pass = context;
+    struct agent *agent = pass->agent;
+    char path[LORIS_CGROUP_PATH_BYTES + 1] = "";
+    memcpy(path, event->path, event->path_bytes);
+    if (event->edge == LORIS_CGROUP_RMDIR)
+        return; /* processes that were in it may still be named; the table is bounded */
+    (void)!cgroup_units_add(agent->units, event->cgroup_id, path);
+    if (event->edge == LORIS_CGROUP_MIGRATE) {
+        const struct process_id id = {event->pid, event->start_tick};
+        const char *unit = cgroup_units_name(agent->units, event->cgroup_id);
+        if (process_table_find(agent->processes, id))
+            (void)!process_table_update(agent->processes, id, (struct process_id){0}, NULL, unit,
+                                        pass->now_ns);
+    }
+}
+
+static void on_present(const struct loris_process_event *event, void *context)
+{
+    on_process(event, context);
+}
+
+static void fold_process(const struct process *process, void *context)
+{
+    struct pump_pass *pass = context;
+    series_table_fold_who(pass->agent->series, SERIES_PROCESS,
+                          who_of(process->id.pid, process->id.start_tick), pass->now_ns);
+}
+
+/* Room is made in the process table: its series move up while its name is still known. */
+static void on_forget(const struct process *process, void *context)
+{
+    struct pump_pass pass = {context, agent_now_ns()};
+    fold_process(process, &pass);
+}
+
+/* --- the kernel-side sketches ---------------------------------------------------------------- */
+
+struct counted {
+    struct latency_stat fine;
+    struct latency_stat coarse;
+    int error;
+};
+
+static void on_bucket(uint32_t bucket, uint64_t count, bool is_coarse, void *context)
+{
+    struct counted *counted = context;
+    struct latency_stat *stat = is_coarse ? &counted->coarse : &counted->fine;
+    if (sketch_record(&stat->sketch, bucket, count))
+        counted->error = -ENOMEM;
+    stat->count += count;
+}
+
+/* Moves what the kernel counted since the last look into the probe's unattributed series. */
+static void take_counted(const struct probe *probe, void *context)
+{
+    struct pump_pass *pass = context;
+    struct agent *agent = pass->agent;
+    struct counted counted = {0};
+    struct kernel_gain gain = {0};
+    latency_stat_init(&counted.fine);
+    latency_stat_init(&counted.coarse);
+    for (int i = 0; i < SKETCH_HALVINGS_MAX; i++)
+        sketch_halve(&counted.coarse.sketch);
+    int error = kernel_counters_take(agent->counters, probe->id, on_bucket, &counted, &gain);
+    if (!error && gain.count > 0) {
+        const struct series_key key = {.probe = probe->id, .level = SERIES_UNATTRIBUTED};
+        struct latency_stat *main = counted.fine.count ? &counted.fine : &counted.coarse;
+        counted.fine.min_ns = counted.coarse.min_ns = gain.min_ns;
+        counted.fine.max_ns = counted.coarse.max_ns = gain.max_ns;
+        main->errors = gain.errors;
+        main->sum_ns = gain.sum_ns;
+        if (counted.fine.count)
+            series_table_merge(agent->series, key, &counted.fine, pass->now_ns);
+        if (counted.coarse.count)
+            series_table_merge(agent->series, key, &counted.coarse, pass->now_ns);
+    }
+    if (counted.error)
+        log_line(LOG_WARNING, "out of memory while reading the counts of %s", probe->name);
+    latency_stat_done(&counted.fine);
+    latency_stat_done(&counted.coarse);
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+static bool drain_once(struct agent *agent)
+{
+    uint64_t began_ns = agent_now_ns();
+    struct pump_pass pass = {agent, began_ns};
+    const struct event_sink sink = {on_latency, on_process, on_cgroup, &pass};
+    bool more = drain_pass(agent->drain, &sink, began_ns);
+    drain_took(agent->drain, agent_now_ns() - began_ns);
+    return more;
+}
+
+static void reap_processes(struct pump_pass *pass)
+{
+    struct agent *agent = pass->agent;
+    uint64_t drained_ns = drain_complete_ns(agent->drain);
+    if (pass->now_ns < LINGER_NS)
+        return;
+    uint64_t before_ns = pass->now_ns - LINGER_NS;
+    if (before_ns > drained_ns)
+        before_ns = drained_ns;
+    process_table_reap(agent->processes, before_ns, REAP_MAX, fold_process, pass);
+}
+
+static void sample_rate(const struct probe *probe, void *context)
+{
+    struct pump_pass *pass = context;
+    struct agent_probe *state = &pass->agent->probe_states[probe->id];
+    double seconds = (double)(pass->now_ns - pass->agent->upkeep_ns) / (double)SECOND_NS;
+    struct loris_ledger ledger;
+    if (seconds <= 0 || kernel_counters_ledger(pass->agent->counters, probe->id, &ledger))
+        return;
+    state->rate_per_s = (double)(ledger.entered - state->rate_count) / seconds;
+    state->rate_count = ledger.entered;
+}
+
+static void upkeep(struct agent *agent)
+{
+    struct pump_pass pass = {agent, agent_now_ns()};
+    probe_set_walk(agent->probes, take_counted, &pass);
+    probe_set_walk(agent->probes, sample_rate, &pass);
+    agent->upkeep_ns = pass.now_ns;
+    reap_processes(&pass);
+    series_table_sweep(agent->series, pass.now_ns, SWEEP_MAX);
+    memory_steer(agent);
+}
+
+static int on_drain_timer(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct agent *agent = context;
+    (void)usec;
+    bool more = drain_once(agent);
+    if (agent_now_ns() - agent->upkeep_ns >= UPKEEP_NS)
+        upkeep(agent);
+    uint64_t next_us = more ? 0 : drain_interval_ns(agent->drain) / 1000;
+    int error = sd_event_source_set_time_relative(source, next_us);
+    return error < 0 ? error : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* A ring is half full: do not wait for the timer. */
+static int on_ring_half_full(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct agent *agent = context;
+    (void)source;
+    (void)fd;
+    (void)events;
+    agent->wakeups++;
+    int error = sd_event_source_set_time_relative(agent->drain_timer, 0);
+    return error < 0 ? error : 0;
+}
+
+void pump_catch_up(struct agent *agent)
+{
+    if (!agent->kernel)
+        return;
+    for (int i = 0; i < CATCH_UP_MAX && drain_once(agent); i++)
+        ;
+    struct pump_pass pass = {agent, agent_now_ns()};
+    probe_set_walk(agent->probes, take_counted, &pass);
+}
+
+/* Edge-triggered: a ring with data is always ready, and only the kernel side's wake-up counts. */
+static int listen_to_ring(struct agent *agent, int fd)
+{
+    sd_event_source *source = NULL;
+    int error = sd_event_add_io(agent->event, &source, fd, EPOLLIN | EPOLLET, on_ring_half_full,
+                                agent);
+    if (error < 0)
+        return error;
+    agent->ring_sources[agent->ring_sources_count++] = source;
+    return 0;
+}
+
+static int listen_to_rings(struct agent *agent)
+{
+    uint32_t cpus = kernel_side_cpus(agent->kernel);
+    agent->ring_sources = calloc(2 * (size_t)cpus, sizeof(sd_event_source *));
+    if (!agent->ring_sources)
+        return -ENOMEM;
+    for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+        int error = listen_to_ring(agent, kernel_side_latency_ring(agent->kernel, cpu));
+        if (!error)
+            error = listen_to_ring(agent, kernel_side_rare_ring(agent->kernel, cpu));
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+int pump_start(struct agent *agent)
+{
+    if (agent->drain_timer)
+        return 0;
+    struct diag diag = {0};
+    /* First follow, then look: a process that begins in between is seen twice, not never. */
+    int error = probe_set_follow_life(agent->probes, true, &diag);
+    if (error)
+        log_line(LOG_WARNING, "processes cannot be followed, names may be missing: %s", diag.what);
+    struct pump_pass pass = {agent, agent_now_ns()};
+    process_table_on_forget(agent->processes, on_forget, agent);
+    error = task_walk_processes(agent->kernel, on_present, &pass);
+    if (error)
+        log_line(LOG_WARNING, "running processes cannot be listed: %s", strerror(-error));
+    error = listen_to_rings(agent);
+    if (!error)
+        error = sd_event_add_time_relative(agent->event, &agent->drain_timer, CLOCK_MONOTONIC,
+                                           agent->config->drain_min_ns / 1000, 1000,
+                                           on_drain_timer, agent);
+    return error < 0 ? error : 0;
+}
+
+void pump_stop(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->ring_sources_count; i++)
+        sd_event_source_disable_unref(agent->ring_sources[i]);
+    free(take_ptr(agent->ring_sources));
+    agent->ring_sources_count = 0;
+    agent->drain_timer = sd_event_source_disable_unref(agent->drain_timer);
+    if (agent->probes)
+        (void)!probe_set_follow_life(agent->probes, false, NULL);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "agent/sizing.h"
+
+#include "loris/ledger.h"
+#include "loris/sketch.h"
+
+#define KIB 1024ull
+#define MIB (1024 * KIB)
+
+#define PROCESS_BYTES 80
+
+static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+static uint32_t power_of_two_below(uint64_t value)
+{
+    uint32_t power = 4096;
+    while (2ull * power <= value && power < (1u << 30))
+        power *= 2;
+    return power;
+}
+
+/* Per CPU; the latency rings together take at most a 32nd of the budget, three times. */
+static uint32_t ring_bytes(uint64_t budget, uint32_t cpus, uint64_t share)
+{
+    return power_of_two_below(clamp(budget / share / cpus, 4 * KIB, MIB));
+}
+
+struct sizing sizing_of(const struct config *config, uint32_t cpus)
+{
+    uint64_t budget = config->memory_budget_bytes;
+    uint64_t probe_bytes = cpus * sizeof(struct loris_ledger) + 8 +
+                           (LORIS_SKETCH_PAGES + 1) * 4 + LORIS_SKETCH_PAGES * 8;
+    uint64_t page_bytes = (uint64_t)cpus * LORIS_PAGE_BUCKETS * 8;
+    struct sizing sizing = {
+        .kernel =
+            {
+                .probes_max =
+                    (uint32_t)clamp(config->probes_max, 1, clamp(budget / 16 / probe_bytes, 64,
+                                                                 LORIS_PROBES_MAX)),
+                .sketch_pages = (uint32_t)clamp(budget / 32 / page_bytes, 64, 16384),
+                .waits_max = (uint32_t)clamp(budget / 64 / 144, 1024, 65536),
+                .latency_ring_bytes = config->ring_latency_bytes
+                                          ? config->ring_latency_bytes
+                                          : ring_bytes(budget, cpus, 32),
+                .rare_ring_bytes = config->ring_rare_bytes ? config->ring_rare_bytes
+                                                           : ring_bytes(budget, cpus, 64),
+            },
+        .processes_max = config->processes_max
+                             ? config->processes_max
+                             : (uint32_t)clamp(budget / 10 / PROCESS_BYTES, 1024, 4u << 20),
+        .names_max = (uint32_t)clamp(budget / 4096, 1024, 65536),
+        .cgroups_max = (uint32_t)clamp(budget / 16384, 512, 16384),
+        .series_min_bytes = clamp(budget / 8, 256 * KIB, budget),
+    };
+    return sizing;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Targets at run time: filters, attaching, detaching, and following the configuration. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/log.h"
+
+static int resolve_unit(struct agent *agent, const char *unit, struct process_filter *filter,
+                        struct diag *reterr_diag)
+{
+    int error = cgroup_units_find(agent->units, unit, &filter->cgroup_id, &filter->cgroup_level);
+    if (!error)
+        return 0;
+    diag_set(reterr_diag, ENOENT, "no unit or cgroup '%s' is there now", unit);
+    diag_hint(reterr_diag, "a unit has a cgroup only while it runs; try: systemctl status %s",
+              unit);
+    return -ENOENT;
+}
+
+/* Sets up the kernel's filter for what was wanted; 0 for everybody. */
+static int make_filter(struct agent *agent, const struct config_target *wanted,
+                       const struct target *target, uint8_t *ret_filter,
+                       struct diag *reterr_diag)
+{
+    const struct config_filter *asked = &wanted->filter;
+    struct process_filter filter = {
+        .pids = asked->pids,
+        .pids_count = asked->pids_count,
+        .comm = asked->comm[0] ? asked->comm : NULL,
+        .follow = asked->follow,
+    };
+    if (target->object_pid && filter.pids_count == 0) {
+        filter.pids = &target->object_pid;
+        filter.pids_count = 1;
+    }
+    *ret_filter = 0;
+    if (asked->unit[0]) {
+        int error = resolve_unit(agent, asked->unit, &filter, reterr_diag);
+        if (error)
+            return error;
+    }
+    if (!filter.pids_count && !filter.comm && !filter.cgroup_id)
+        return 0;
+    return process_filters_add(&agent->filters, agent->kernel, &filter, ret_filter, reterr_diag);
+}
+
+static struct agent_target **find_target(struct agent *agent, const char *text)
+{
+    for (size_t i = 0; i < agent->targets_count; i++)
+        if (strcmp(agent->targets[i]->wanted.text, text) == 0)
+            return &agent->targets[i];
+    return NULL;
+}
+
+static int remember_target(struct agent *agent, const struct config_target *wanted,
+                           struct agent_target **ret_target)
+{
+    struct agent_target **known = find_target(agent, wanted->text);
+    if (known) {
+        *ret_target = *known;
+        return 0;
+    }
+    struct agent_target **targets =
+        reallocarray(agent->targets, agent->targets_count + 1, sizeof(*targets));
+    if (!targets)
+        return -ENOMEM;
+    agent->targets = targets;
+    struct agent_target *target = calloc(1, sizeof(*target));
+    if (!target)
+        return -ENOMEM;
+    target->wanted = *wanted;
+    agent->targets[agent->targets_count++] = target;
+    *ret_target = target;
+    return 0;
+}
+
+static void forget_target(struct agent *agent, struct agent_target **found)
+{
+    struct agent_target *target = *found;
+    process_filters_remove(&agent->filters, agent->kernel, target->filter);
+    *found = agent->targets[--agent->targets_count];
+    free(target);
+}
+
+/* Probes that hold on to nothing any more: their numbers were read, their ids become free. */
+struct release_list {
+    uint32_t ids[64];
+    size_t count;
+};
+
+static void collect_detached(const struct probe *probe, void *context)
+{
+    struct release_list *list = context;
+    if (!probe->attached && list->count < sizeof(list->ids) / sizeof(list->ids[0]))
+        list->ids[list->count++] = probe->id;
+}
+
+static void release_detached(struct agent *agent)
+{
+    struct release_list list;
+    do {
+        list.count = 0;
+        probe_set_walk(agent->probes, collect_detached, &list);
+        for (size_t i = 0; i < list.count; i++) {
+            series_table_remove_probe(agent->series, list.ids[i]);
+            kernel_counters_forget(agent->counters, list.ids[i]);
+            if (probe_set_release(agent->probes, list.ids[i]))
+                return; /* tried again with the next change */
+        }
+    } while (list.count > 0);
+}
+
+static void stop_when_idle(struct agent *agent)
+{
+    if (agent->probes && probe_set_attached(agent->probes) == 0)
+        pump_stop(agent);
+}
+
+static int attach_target(struct agent *agent, struct agent_target *target,
+                         struct attach_report *report, struct diag *reterr_diag)
+{
+    const struct config_target *wanted = &target->wanted;
+    struct attach_request request = {
+        .attach = wanted->attach,
+        .has_error_rule = wanted->has_error_rule,
+        .error_rule = wanted->error_rule,
+        .force = wanted->force,
+    };
+    int error = target_parse(wanted->text, &request.target, reterr_diag);
+    if (!error)
+        error = make_filter(agent, wanted, &request.target, &target->filter, reterr_diag);
+    if (error)
+        return error;
+    request.filter = target->filter;
+    error = probe_set_attach(agent->probes, &request, report, reterr_diag);
+    if (error) {
+        process_filters_remove(&agent->filters, agent->kernel, target->filter);
+        target->filter = 0;
+    }
+    return error;
+}
+
+int targets_attach(struct agent *agent, const struct config_target *wanted,
+                   struct attach_report *report, struct diag *reterr_diag)
+{
+    struct agent_target *target = NULL;
+    struct agent_target **known = find_target(agent, wanted->text);
+    if (known && (*known)->attached)
+        return diag_set(reterr_diag, EEXIST, "%s is watched already", wanted->text);
+    int error = agent_ready_kernel(agent, reterr_diag);
+    if (!error)
+        error = pump_start(agent);
+    if (error) {
+        stop_when_idle(agent);
+        return error;
+    }
+    error = remember_target(agent, wanted, &target);
+    if (error)
+        return diag_set(reterr_diag, ENOMEM, "out of memory");
+    target->wanted = *wanted;
+    error = attach_target(agent, target, report, reterr_diag);
+    target->attached = error == 0;
+    if (error) {
+        if (reterr_diag)
+            target->refusal = *reterr_diag;
+        release_detached(agent);
+        stop_when_idle(agent);
+        return error;
+    }
+    target->refusal = (struct diag){0};
+    folders_follow(agent);
+    return 0;
+}
+
+uint32_t targets_detach(struct agent *agent, const char *text)
+{
+    struct agent_target **found = find_target(agent, text);
+    if (!found)
+        return 0;
+    uint32_t detached = agent->probes ? probe_set_detach(agent->probes, text) : 0;
+    if (detached) {
+        pump_catch_up(agent);
+        release_detached(agent);
+    }
+    forget_target(agent, found);
+    folders_follow(agent);
+    stop_when_idle(agent);
+    return detached;
+}
+
+void targets_forget_refused(struct agent *agent, const char *text)
+{
+    struct agent_target **found = find_target(agent, text);
+    if (found && !(*found)->attached)
+        forget_target(agent, found);
+}
+
+static void print_messages(const struct attach_report *report, int priority)
+{
+    const char *at = report->messages.bytes;
+    for (uint32_t i = 0; i < report->messages_count; i++) {
+        log_line(priority, "%s", at);
+        at += strlen(at) + 1;
+    }
+    if (report->messages_held)
+        log_line(priority, "... and %u more like these", report->messages_held);
+}
+
+static void attach_configured(struct agent *agent, const struct config_target *wanted)
+{
+    struct diag diag = {0};
+    _cleanup_(attach_report_done) struct attach_report report = {0};
+    int error = targets_attach(agent, wanted, &report, &diag);
+    if (error)
+        log_line(wanted->optional ? LOG_NOTICE : LOG_WARNING, "%s is not watched: %s%s%s",
+                 wanted->text, diag.what, diag.hint[0] ? "; " : "", diag.hint);
+    else
+        log_line(LOG_INFO, "%s is watched: %u probe%s", wanted->text, report.attached,
+                 report.attached == 1 ? "" : "s");
+    if (!error)
+        print_messages(&report, LOG_NOTICE);
+}
+
+void targets_attach_configured(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->config->targets_count; i++)
+        attach_configured(agent, &agent->config->targets[i]);
+}
+
+void targets_reload(struct agent *agent, const struct config *fresh)
+{
+    /* Backwards, because forgetting one moves the last into its place. */
+    for (size_t i = agent->targets_count; i > 0; i--) {
+        char text[TARGET_TEXT_MAX];
+        const struct config_target *old = &agent->targets[i - 1]->wanted;
+        const struct config_target *now = config_target_find(fresh, old->text);
+        if (now && config_target_equal(old, now) && agent->targets[i - 1]->attached)
+            continue;
+        if (!now && !config_target_find(agent->config, old->text))
+            continue; /* attached through the socket, not ours to end */
+        snprintf(text, sizeof(text), "%s", old->text);
+        log_line(LOG_INFO, "%s is no longer watched, or differently", text);
+        targets_detach(agent, text);
+    }
+    for (size_t i = 0; i < fresh->targets_count; i++)
+        if (!find_target(agent, fresh->targets[i].text))
+            attach_configured(agent, &fresh->targets[i]);
+}
+
+void targets_done(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->targets_count; i++)
+        free(agent->targets[i]);
+    free(agent->targets);
+}
