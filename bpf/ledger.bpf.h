@@ -44,10 +44,15 @@ static __always_inline u32 sketch_page_id(u32 probe, u32 page)
     return winner;
 }
 
-/* Counts a call in the kernel-side sketch, whatever happens: without a page, coarsely. */
-static __always_inline void sketch_count(u32 probe, struct loris_ledger *ledger, u64 latency_ns,
-                                         bool error)
+/*
+ * Counts a call in the kernel-side sketch, whatever happens: without a page, coarsely. A function
+ * of its own, because the verifier would walk its many paths again at every place it is called.
+ */
+__weak __noinline int sketch_count(u32 probe, u64 latency_ns, u32 error)
 {
+    struct loris_ledger *ledger = ledger_of(probe);
+    if (!ledger)
+        return 0;
     u32 bucket = loris_sketch_bucket(latency_ns);
     u32 page = bucket / LORIS_PAGE_BUCKETS;
     barrier_var(page); /* so that the verifier sees the bound check on what is used */
@@ -66,4 +71,5 @@ static __always_inline void sketch_count(u32 probe, struct loris_ledger *ledger,
     ledger_add(ledger->sketch_sum_ns, latency_ns);
     ledger_raise(&ledger->sketch_min_inverted, ~latency_ns);
     ledger_raise(&ledger->sketch_max_ns, latency_ns);
+    return 0;
 }

@@ -9,9 +9,8 @@
  * the one rule is: reserve the slot (depth) before filling it, and read it before giving it back.
  * An interrupt in between uses slots above and leaves the depth as it found it.
  *
- * User stacks grow down: once a frame is entered or left at stack pointer S, every open user call
- * below S is gone (longjmp, exception), and counted as abandoned. A call at S itself may still be
- * alive when a tail call reused its frame.
+ * User stacks grow down: once a function is entered at stack pointer S, every open user call below
+ * S is gone (longjmp, exception), and counted as abandoned.
  */
 static __always_inline void open_call_abandon(const struct open_call *call)
 {
@@ -43,18 +42,27 @@ __weak __noinline int open_calls_cut(struct open_calls *calls, u32 keep)
     return 0;
 }
 
-/* How many calls are left when user calls below the stack pointer are gone. */
-__weak __noinline int open_calls_alive(struct open_calls *calls, u64 stack_pointer)
+/*
+ * How many calls are left when the probe enters at the stack pointer: user calls below it are gone,
+ * and so is a call of the same probe at it, which was left without a return. Another probe's call
+ * at it may have tail-called.
+ */
+__weak __noinline int open_calls_alive(struct open_calls *calls, u32 probe, u64 stack_pointer)
 {
     if (!calls)
         return 0;
     u32 depth = calls->depth;
+    u32 alive = depth;
     for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
         const struct open_call *call = open_call_at(calls, i - 1);
-        if (i <= depth && (!(call->flags & OPEN_CALL_STACK) || call->frame >= stack_pointer))
-            return i;
+        if (i > depth)
+            continue;
+        if (!(call->flags & OPEN_CALL_STACK) || call->frame > stack_pointer)
+            break;
+        if (call->frame < stack_pointer || call->probe == probe)
+            alive = i - 1;
     }
-    return 0;
+    return alive;
 }
 
 /* One more than the place of the innermost call of the probe with this frame (any when 0). */
@@ -85,15 +93,19 @@ static __always_inline void open_calls_drop_top(u32 probe, struct task_struct *t
     calls->depth = depth - 1;
 }
 
-/* Drops the user calls whose frames lie below the stack pointer. */
-static __always_inline void open_calls_unwind(struct open_calls *calls, u64 stack_pointer)
+/* Drops the user calls that cannot be open any more when the probe enters at the stack pointer. */
+static __always_inline void open_calls_unwind(struct open_calls *calls, u32 probe,
+                                              u64 stack_pointer)
 {
     u32 depth = calls->depth;
     if (depth == 0)
         return;
     const struct open_call *top = open_call_at(calls, depth - 1);
-    if (top->flags & OPEN_CALL_STACK && top->frame < stack_pointer)
-        open_calls_cut(calls, open_calls_alive(calls, stack_pointer));
+    if (top->flags & OPEN_CALL_STACK && top->frame <= stack_pointer) {
+        u32 alive = open_calls_alive(calls, probe, stack_pointer);
+        if (alive < depth)
+            open_calls_cut(calls, alive);
+    }
 }
 
 /* Opens a call that call_enter() admitted; it is abandoned at once when it cannot be timed. */
@@ -108,7 +120,7 @@ static __always_inline void open_calls_push(u32 probe, struct loris_ledger *ledg
         return;
     }
     if (flags & OPEN_CALL_STACK)
-        open_calls_unwind(calls, frame);
+        open_calls_unwind(calls, probe, frame);
     u32 depth = calls->depth;
     if (depth >= LORIS_OPEN_CALLS_MAX) {
         ledger_add(ledger->too_deep, 1);

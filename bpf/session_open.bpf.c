@@ -2,9 +2,9 @@
 /* The open calls of sessions, read from the kernel's own list of return instances. */
 #include "identity.bpf.h"
 
-#define CONSUMERS_MAX 16
-#define EXTRA_CONSUMERS_MAX 8
-#define INSTANCES_MAX 64
+#define CONSUMERS_MAX          16 /* of one uprobe */
+#define INSTANCE_CONSUMERS_MAX 8  /* of them in one return instance */
+#define INSTANCES_MAX          64 /* MAX_URETPROBE_DEPTH */
 
 /*
  * The probe of the uprobe's consumer with this id, when the consumer is ours; else NO_PROBE. A
@@ -32,23 +32,32 @@ __weak __noinline u32 session_probe(u64 uprobe_address, u64 consumer_id)
     return NO_PROBE;
 }
 
-struct open_writer {
-    struct loris_open_call out;
-    struct seq_file *seq;
-    u64 born_ns;
-};
-
-static __always_inline void write_consumer(struct open_writer *writer, struct uprobe *uprobe,
-                                           u64 cookie, u64 id)
+/*
+ * The call that the instance holds for its index-th consumer: 0 and *ret_call filled, 1 when that
+ * consumer is not ours, 2 when there are no more. A function of its own for the same reason.
+ */
+__weak __noinline int session_call(u64 instance_address, u32 index, u64 born_ns,
+                                   struct loris_open_call *ret_call)
 {
+    struct return_instance *instance = (struct return_instance *)instance_address;
+    struct return_consumer consumer = {};
+    if (!ret_call || (s64)index >= BPF_CORE_READ(instance, cons_cnt))
+        return 2;
+    if (index == 0) {
+        consumer.cookie = BPF_CORE_READ(instance, consumer.cookie);
+        consumer.id = BPF_CORE_READ(instance, consumer.id);
+    } else {
+        struct return_consumer *extra = BPF_CORE_READ(instance, extra_consumers);
+        bpf_probe_read_kernel(&consumer, sizeof(consumer),
+                              (void *)extra + (index - 1) * bpf_core_type_size(*extra));
+    }
     /* A start time before the task's birth was inherited over a fork. */
-    if (!cookie || cookie < writer->born_ns)
-        return;
-    writer->out.probe = session_probe((u64)uprobe, id);
-    if (writer->out.probe == NO_PROBE)
-        return;
-    writer->out.start_ns = cookie;
-    bpf_seq_write(writer->seq, &writer->out, sizeof(writer->out));
+    struct uprobe *uprobe = BPF_CORE_READ(instance, hprobe.uprobe);
+    if (!uprobe || !consumer.cookie || consumer.cookie < born_ns)
+        return 1;
+    ret_call->probe = session_probe((u64)uprobe, consumer.id);
+    ret_call->start_ns = consumer.cookie;
+    return ret_call->probe == NO_PROBE;
 }
 
 SEC("iter/task")
@@ -57,29 +66,22 @@ int on_each_session(struct bpf_iter__task *ctx)
     struct task_struct *task = ctx->task;
     if (!task || !task->utask)
         return 0;
-    struct open_writer writer = {.seq = ctx->meta->seq, .born_ns = task->start_time};
-    writer.out.pid = task->tgid;
-    writer.out.tid = task->pid;
-    writer.out.start_tick = task_start_tick(task);
+    struct loris_open_call call = {
+        .pid = task->tgid, .tid = task->pid, .start_tick = task_start_tick(task)};
+    u64 born_ns = task->start_time;
     /* Frames below the stack pointer at the last entry into the kernel were jumped over. */
     struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
     u64 stack_pointer = regs->sp;
 
     struct return_instance *instance = BPF_CORE_READ(task, utask, return_instances);
     for (int i = 0; i < INSTANCES_MAX && instance; i++) {
-        struct uprobe *uprobe = BPF_CORE_READ(instance, hprobe.uprobe);
-        u64 frame = BPF_CORE_READ(instance, stack);
-        if (uprobe && frame >= stack_pointer) {
-            int count = BPF_CORE_READ(instance, cons_cnt);
-            if (count > 0)
-                write_consumer(&writer, uprobe, BPF_CORE_READ(instance, consumer.cookie),
-                               BPF_CORE_READ(instance, consumer.id));
-            struct return_consumer *extra = BPF_CORE_READ(instance, extra_consumers);
-            for (int k = 0; k < EXTRA_CONSUMERS_MAX && k < count - 1 && extra; k++) {
-                struct return_consumer one = {};
-                bpf_core_read(&one, sizeof(one), &extra[k]);
-                write_consumer(&writer, uprobe, one.cookie, one.id);
-            }
+        bool alive = BPF_CORE_READ(instance, stack) >= stack_pointer;
+        for (u32 k = 0; alive && k < INSTANCE_CONSUMERS_MAX; k++) {
+            int outcome = session_call((u64)instance, k, born_ns, &call);
+            if (outcome == 2)
+                break;
+            if (outcome == 0)
+                bpf_seq_write(ctx->meta->seq, &call, sizeof(call));
         }
         instance = BPF_CORE_READ(instance, next);
     }

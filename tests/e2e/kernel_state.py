@@ -15,8 +15,11 @@ BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/usr/bin:/sbin:/bin") or "bpft
 
 
 def bpf_objects(kind):
-    """What bpftool lists: kind is prog, link or map."""
-    done = subprocess.run([BPFTOOL, "-j", kind, "show"], capture_output=True, text=True)
+    """What bpftool lists: kind is prog, link or map. It stumbles over what goes away meanwhile."""
+    for _ in range(5):
+        done = subprocess.run([BPFTOOL, "-j", kind, "show"], capture_output=True, text=True)
+        if done.returncode == 0:
+            break
     expect_equal(done.returncode, 0, f"bpftool {kind} ({done.stderr.strip()})")
     listed = json.loads(done.stdout or "[]")
     return listed if isinstance(listed, list) else []

@@ -13,8 +13,10 @@ import inspect
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 
@@ -117,6 +119,15 @@ def main(arguments):
     if not os.path.exists(support.LORISD):
         print(f"{support.LORISD} is not built", file=sys.stderr)
         return 2
+    with tempfile.TemporaryDirectory(prefix="loris-workloads-") as folder:
+        # Probes sit on inodes: on copies of our own, no other run is counted.
+        os.chmod(folder, 0o755)
+        support.WORKLOADS = pathlib.Path(
+            shutil.copytree(support.WORKLOADS, os.path.join(folder, "bin")))
+        return run_all(tests)
+
+
+def run_all(tests):
     counts = {"pass": 0, "fail": 0, "skip": 0}
     for label, function in tests:
         begin = time.monotonic()

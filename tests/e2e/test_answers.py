@@ -97,7 +97,7 @@ def marks_make_exact_intervals():
         run_workload("many_calls", "calls=100")
         agent.settled(target, entered=100)
         for calls in (7, 11, 13):
-            agent.call("SetMark")
+            agent.call("SetMark", by="none")
             run_workload("many_calls", f"calls={calls}")
             agent.settled(target)
             lines = agent.call("Stats", probe=target, by="none", since_mark=True)["series"]

@@ -62,16 +62,20 @@ static bool read_target(struct varlink_call *call, const json_t *given,
         return false;
     }
     snprintf(into->text, sizeof(into->text), "%s", text);
-    if (errors && config_error_rule_parse(errors, &into->error_rule)) {
-        varlink_call_invalid_parameter(call, "errors");
-        return false;
-    }
     into->has_error_rule = errors != NULL;
-    if (attach && attach_kind_parse(attach, &into->attach)) {
-        varlink_call_invalid_parameter(call, "attach");
-        return false;
+    struct diag diag = {0};
+    if (errors && config_error_rule_parse(errors, &into->error_rule)) {
+        diag_set(&diag, EINVAL, "no rule for errors is called '%s'", errors);
+        diag_hint(&diag, "choose never, negative, negative-int, zero, nonzero or errno");
+    } else if (attach && attach_kind_parse(attach, &into->attach)) {
+        diag_set(&diag, EINVAL, "no way to attach is called '%s'", attach);
+        diag_hint(&diag, "choose auto, uprobe-session, uprobe-multi, uprobe, uprobe-exits, fentry, "
+                         "kprobe, kprobe-multi, kprobe-session or raw-tracepoint");
     }
-    return true;
+    if (!diag.what[0])
+        return true;
+    varlink_call_error(call, "TargetFailed", &diag);
+    return false;
 }
 
 static void write_messages(struct json_writer *json, const struct attach_report *report,

@@ -150,6 +150,8 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     (void)info;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
                (unsigned long long)agent_now_ns() / 1000);
+    if (agent->summaries && line_file_reopen(agent->summaries)) /* also when a reload fails */
+        log_line(LOG_ERR, "cannot open %s again", agent->config->summaries_path);
     reload(agent);
     sd_notify(0, "READY=1");
     return 0;

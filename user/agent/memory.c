@@ -5,8 +5,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Kept free for answers and for what is allocated between two looks. */
+/* Kept free for what is allocated between two looks. */
 #define SLACK_DIVISOR 16
+
+/* Of what the other owners leave, the series may have this share: an answer about all of them
+ * takes as much again while it is made and sent. */
+#define SERIES_SHARE_PERCENT 40
 
 uint64_t memory_resident_bytes(void)
 {
@@ -35,7 +39,7 @@ void memory_steer(struct agent *agent)
     }
     agent->memory_used = used;
     uint64_t others = used > figures.bytes ? used - figures.bytes : 0;
-    uint64_t left = usable > others ? usable - others : 0;
+    uint64_t left = usable > others ? (usable - others) * SERIES_SHARE_PERCENT / 100 : 0;
     if (left < agent->sizing.series_min_bytes)
         left = agent->sizing.series_min_bytes;
     series_table_set_max_bytes(agent->series, left);

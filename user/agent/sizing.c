@@ -22,7 +22,7 @@ static uint32_t power_of_two_below(uint64_t value)
     return power;
 }
 
-/* Per CPU; the latency rings together take at most a 32nd of the budget, three times. */
+/* Per CPU; the rings of a family together take at most this share of the budget, three times. */
 static uint32_t ring_bytes(uint64_t budget, uint32_t cpus, uint64_t share)
 {
     return power_of_two_below(clamp(budget / share / cpus, 4 * KIB, MIB));
@@ -38,13 +38,13 @@ struct sizing sizing_of(const struct config *config, uint32_t cpus)
         .kernel =
             {
                 .probes_max =
-                    (uint32_t)clamp(config->probes_max, 1, clamp(budget / 16 / probe_bytes, 64,
+                    (uint32_t)clamp(config->probes_max, 1, clamp(budget / 32 / probe_bytes, 512,
                                                                  LORIS_PROBES_MAX)),
-                .sketch_pages = (uint32_t)clamp(budget / 32 / page_bytes, 64, 16384),
+                .sketch_pages = (uint32_t)clamp(budget / 64 / page_bytes, 64, 16384),
                 .waits_max = (uint32_t)clamp(budget / 64 / 144, 1024, 65536),
                 .latency_ring_bytes = config->ring_latency_bytes
                                           ? config->ring_latency_bytes
-                                          : ring_bytes(budget, cpus, 32),
+                                          : ring_bytes(budget, cpus, 64),
                 .rare_ring_bytes = config->ring_rare_bytes ? config->ring_rare_bytes
                                                            : ring_bytes(budget, cpus, 64),
             },
@@ -53,7 +53,8 @@ struct sizing sizing_of(const struct config *config, uint32_t cpus)
                              : (uint32_t)clamp(budget / 10 / PROCESS_BYTES, 1024, 4u << 20),
         .names_max = (uint32_t)clamp(budget / 4096, 1024, 65536),
         .cgroups_max = (uint32_t)clamp(budget / 16384, 512, 16384),
-        .series_min_bytes = clamp(budget / 8, 256 * KIB, budget),
+        .series_min_bytes = clamp(budget / 16, 256 * KIB, budget),
+        .answer_rows_max = (uint32_t)clamp(budget / 4096, 1024, 1u << 20),
     };
     return sizing;
 }

@@ -10,7 +10,8 @@ struct sizing {
     uint32_t processes_max;
     uint32_t names_max; /* of processes, and as many of units */
     uint32_t cgroups_max;
-    uint64_t series_min_bytes; /* the table gets what is left, at least this */
+    uint64_t series_min_bytes; /* the table gets its share of what is left, at least this */
+    uint32_t answer_rows_max;  /* of one answer: about 600 bytes each while it is sent */
 };
 
 /* Pure. A ring counts three times: its pages are the kernel's, and are mapped twice here. */

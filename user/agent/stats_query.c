@@ -13,7 +13,7 @@ struct agent_mark {
     uint64_t connection;
     enum config_group by;
     uint64_t set_ns;
-    struct rollup *rollups; /* of the probes that were there */
+    struct rollup **rollups; /* of the probes that were there */
     uint32_t *probes;
     size_t count;
 };
@@ -56,7 +56,7 @@ static rollup_group_fn group_function(enum config_group by)
 static void mark_free(struct agent_mark *mark)
 {
     for (size_t i = 0; i < mark->count; i++)
-        rollup_done(&mark->rollups[i]);
+        rollup_free(mark->rollups[i]);
     free(mark->rollups);
     free(mark->probes);
     free(mark);
@@ -99,7 +99,7 @@ static struct rollup *marked_rollup(const struct agent_mark *mark, uint32_t prob
 {
     for (size_t i = 0; mark && i < mark->count; i++)
         if (mark->probes[i] == probe)
-            return &mark->rollups[i];
+            return mark->rollups[i];
     return NULL;
 }
 
@@ -117,7 +117,7 @@ static void mark_probe(const struct probe *probe, void *context)
     if (marking->error)
         return;
     marking->error =
-        rollup_make(marking->agent->series, probe->id, 0, marking->now_ns,
+        rollup_new(marking->agent->series, probe->id, 0, marking->now_ns,
                     group_function(mark->by), marking->agent, &mark->rollups[mark->count]);
     if (!marking->error)
         mark->probes[mark->count++] = probe->id;
@@ -179,8 +179,9 @@ struct making {
     int error;
 };
 
-static double window_seconds(const struct making *making, const struct probe *probe,
-                             const struct rollup_row *row)
+/* The time that a row covers: since it was attached or marked, at most the window. */
+static uint64_t covered_ns(const struct making *making, const struct probe *probe,
+                           const struct rollup_row *row)
 {
     uint64_t attached_ns = making->agent->probe_states[probe->id].attached_ns;
     uint64_t from_ns = attached_ns;
@@ -189,7 +190,7 @@ static double window_seconds(const struct making *making, const struct probe *pr
     uint64_t length_ns = making->now_ns > from_ns ? making->now_ns - from_ns : 0;
     if (!making->query->since_start && !making->mark && row->window_ns < length_ns)
         length_ns = row->window_ns;
-    return (double)length_ns / 1e9;
+    return length_ns;
 }
 
 static void name_row(struct agent *agent, struct series_json *series)
@@ -210,7 +211,7 @@ static void name_row(struct agent *agent, struct series_json *series)
     }
 }
 
-static int add_row(struct making *making, const struct probe *probe, const struct rollup_row *row,
+static int add_row(struct making *making, const struct probe *probe, struct rollup_row *row,
                    const struct probe_ledger *ledger)
 {
     struct stats_answer *answer = making->answer;
@@ -222,6 +223,7 @@ static int add_row(struct making *making, const struct probe *probe, const struc
         answer->series = series;
         making->capacity = capacity;
     }
+    row->window_ns = covered_ns(making, probe, row);
     uint64_t oldest_ns = making->open_calls.oldest_ns[probe->id];
     struct series_json *series = &answer->series[answer->count++];
     *series = (struct series_json){
@@ -229,7 +231,6 @@ static int add_row(struct making *making, const struct probe *probe, const struc
         .realtime_ns = making->realtime_ns,
         .row = row,
         .grouped = making->query->by != CONFIG_BY_NONE,
-        .window_s = window_seconds(making, probe, row),
         .lost = ledger->kernel.too_deep + ledger->kernel.no_storage + ledger->malformed,
         .has_in_flight = true,
         .in_flight = ledger->in_flight,
@@ -247,17 +248,23 @@ static bool row_is_wanted(const struct stats_query *query, const struct rollup_r
     return row->key.level == SERIES_PROCESS && row->key.who >> 32 == query->pid;
 }
 
-static int make_rollup(struct making *making, const struct probe *probe, struct rollup *ret_rollup)
+static int make_rollup(struct making *making, const struct probe *probe,
+                       struct rollup **ret_rollup)
 {
     const struct stats_query *query = making->query;
     struct agent *agent = making->agent;
     bool totals = query->since_start || query->since_mark;
-    int error = rollup_make(agent->series, probe->id, totals ? 0 : query->window_ns,
-                            making->now_ns, group_function(query->by), agent, ret_rollup);
+    _cleanup_(rollup_free_cleanup) struct rollup *rollup = NULL;
+    int error = rollup_new(agent->series, probe->id, totals ? 0 : query->window_ns, making->now_ns,
+                           group_function(query->by), agent, &rollup);
     const struct rollup *before = marked_rollup(making->mark, probe->id);
     if (!error && query->since_mark && before)
-        error = rollup_subtract(ret_rollup, before, pump_parent, agent);
-    return error;
+        error = rollup_subtract(rollup, before, pump_parent, agent);
+    if (error)
+        return error;
+    rollup_spread(rollup);
+    *ret_rollup = take_ptr(rollup);
+    return 0;
 }
 
 static void add_probe(const struct probe *probe, void *context)
@@ -268,14 +275,14 @@ static void add_probe(const struct probe *probe, void *context)
     struct probe_ledger ledger;
     if (making->error || !probe->attached || (glob && !glob_matches(glob, probe->name)))
         return;
-    struct rollup *rollup = &answer->rollups[answer->rollups_count];
-    making->error = make_rollup(making, probe, rollup);
+    struct rollup *rollup = NULL;
+    making->error = make_rollup(making, probe, &rollup);
     if (making->error)
         return;
-    answer->rollups_count++;
+    answer->rollups[answer->rollups_count++] = rollup;
     if (probe_ledger_read(making->agent, probe, &making->open_calls, &ledger))
         return;
-    for (size_t i = 0; !making->error && i < rollup->count; i++)
+    for (size_t i = 0; !making->error && i < rollup->row_count; i++)
         if (row_is_wanted(making->query, &rollup->rows[i]))
             making->error = add_row(making, probe, &rollup->rows[i], &ledger);
 }
@@ -304,7 +311,6 @@ static void finish_answer(struct stats_answer *answer, uint64_t limit)
     }
 }
 
-/* A final answer names also what was never called. */
 int stats_answer_make(struct agent *agent, const struct stats_query *query,
                       struct stats_answer *ret_answer)
 {
@@ -324,7 +330,9 @@ int stats_answer_make(struct agent *agent, const struct stats_query *query,
     if (!making.error && query->since_mark)
         making.error = take_mark(agent, query->connection, query->by, &fresh_mark);
     if (!making.error)
-        finish_answer(ret_answer, query->limit);
+        finish_answer(ret_answer, query->limit < agent->sizing.answer_rows_max
+                                      ? query->limit
+                                      : agent->sizing.answer_rows_max);
     if (fresh_mark)
         keep_mark(agent, fresh_mark);
     open_call_table_done(&making.open_calls);
@@ -334,7 +342,7 @@ int stats_answer_make(struct agent *agent, const struct stats_query *query,
 void stats_answer_done(struct stats_answer *answer)
 {
     for (size_t i = 0; i < answer->rollups_count; i++)
-        rollup_done(&answer->rollups[i]);
+        rollup_free(answer->rollups[i]);
     free(answer->rollups);
     free(answer->series);
 }

@@ -21,7 +21,7 @@ struct stats_answer {
     struct series_json *series; /* busiest first by summed time */
     size_t count;
     size_t truncated;
-    struct rollup *rollups; /* own the rows */
+    struct rollup **rollups; /* own the rows */
     size_t rollups_count;
 };
 

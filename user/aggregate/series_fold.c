@@ -19,7 +19,8 @@
 #define STEPS_OVER   64u /* and over it */
 #define STEPS_POLITE 16u /* of which so many spare what was used lately */
 
-/* --- up the chain --------------------------------------------------------------------------------- */
+/* --- up the chain
+ * --------------------------------------------------------------------------------- */
 
 static struct series_key parent_of(const struct series_table *table, struct series_key key)
 {
@@ -49,7 +50,7 @@ static struct series *ancestor_of(struct series_table *table, struct series_key 
         if (id != SERIES_NONE)
             return series_at(table, id);
         uint64_t bytes = table->figures.bytes + series_store_growth(table);
-        if (make_parent && bytes <= table->config.max_bytes &&
+        if (make_parent && bytes <= series_fold_limit(table) &&
             series_store_add(table, key, &id) == 0)
             return series_at(table, id);
         make_parent = false;
@@ -89,7 +90,8 @@ bool series_fold_if_idle(struct series_table *table, uint32_t id)
     return false;
 }
 
-/* --- pressure -------------------------------------------------------------------------------------- */
+/* --- pressure
+ * -------------------------------------------------------------------------------------- */
 
 static bool is_large(const struct series_table *table, const struct series *series)
 {
@@ -109,7 +111,7 @@ static void hand_step(struct series_table *table, bool force)
 
     struct series *series = series_at(table, id);
     bool bottom = series->key.level >= SERIES_OTHER, used = series->referenced;
-    bool over = table->figures.bytes > table->config.max_bytes;
+    bool over = table->figures.bytes > series_fold_limit(table);
     series->referenced = false;
     if (!force && is_large(table, series) && series_window_halve(table, series, HALVINGS_MAX)) {
         table->evict_hand++;
@@ -127,12 +129,13 @@ static void hand_step(struct series_table *table, bool force)
 
 bool series_fold_make_room(struct series_table *table, uint64_t bytes)
 {
-    for (uint32_t i = 0; i < STEPS_OVER && table->count > 0; i++) {
-        if (table->figures.bytes + bytes <= table->config.max_bytes)
-            return true;
+    uint64_t limit = series_fold_limit(table);
+    for (uint32_t i = 0; i < STEPS_OVER && table->figures.bytes + bytes > limit; i++) {
+        if (table->count == 0)
+            return false;
         hand_step(table, i >= STEPS_POLITE);
     }
-    return table->figures.bytes + bytes <= table->config.max_bytes;
+    return table->figures.bytes + bytes <= limit;
 }
 
 void series_fold_shrink(struct series_table *table)
@@ -144,10 +147,10 @@ void series_fold_shrink(struct series_table *table)
     }
     if (table->starved && table->figures.records % STEPS_OVER != 0)
         return; /* looked just now, and in vain */
-    bool over = before > table->config.max_bytes;
+    bool over = before > series_fold_limit(table);
     uint32_t steps = over ? STEPS_OVER : STEPS_NEAR;
     for (uint32_t i = 0; i < steps && table->count > 0 && table->figures.bytes > target; i++)
         hand_step(table, over && i >= STEPS_POLITE);
-    table->starved = table->figures.bytes > table->config.max_bytes &&
-                     table->figures.bytes >= before;
+    uint64_t after = table->figures.bytes;
+    table->starved = after >= before && after > series_fold_limit(table);
 }

@@ -6,7 +6,7 @@
 
 /* Calls whose bucket waits to be put into a sketch: pages are then touched once for many calls,
  * and a process that makes only a few calls never needs one. */
-#define SERIES_PENDING 16
+#define SERIES_PENDING 48
 /* Series per block of the store. */
 #define SERIES_CHUNK 16
 #define SERIES_NONE  UINT32_MAX
@@ -34,24 +34,24 @@ struct series_reserve {
  *     settled   of earlier slices
  *     reserve   in settled's count, not in its sketch
  *
- * A record touches the first two cache lines, and what is in the window but not open is once more
- * in `slices`.
+ * What is in the window but not open is once more in `slices`. A record touches two or three cache
+ * lines of the series and, once in SERIES_PENDING times, its sketch.
  */
 struct series {
     struct series_key key;
     uint64_t last_ns; /* of the last record or merge */
     uint64_t open_epoch;
-    uint16_t pending[SERIES_PENDING];
+    uint64_t serial;
     uint32_t hash;
     uint8_t pending_count;
     bool referenced; /* since the hand came by */
     struct latency_stat open;
+    uint16_t pending[SERIES_PENDING];
     struct latency_stat settled;
     struct series_slice *slices;    /* latest epoch first; owned */
     struct series_reserve *reserve; /* OTHER and UNATTRIBUTED only; owned */
-    uint64_t serial;
 };
-_Static_assert(sizeof(struct series) == 256, "a series is four cache lines");
+_Static_assert(sizeof(struct series) == 320, "a series is five cache lines");
 
 struct series_table {
     struct series_table_config config;
@@ -72,7 +72,7 @@ struct series_table {
     uint64_t epoch, epoch_end_ns;
     uint64_t next_serial;
     bool started; /* first_ns is set */
-    bool starved; /* over budget, and there was nothing left to give up */
+    bool starved; /* over the limit, and there was nothing left to give up */
     struct series_table_figures figures;
 };
 
@@ -116,7 +116,8 @@ static inline struct series_key series_other_key(uint32_t probe)
     return (struct series_key){.probe = probe, .level = SERIES_OTHER};
 }
 
-/* --- series_store.c: where series lie and how they are found ----------------------------------- */
+/* --- series_store.c: where series lie and how they are found -----------------------------------
+ */
 
 int series_store_init(struct series_table *table) _must_check_;
 void series_store_done(struct series_table *table);
@@ -124,16 +125,20 @@ uint32_t series_store_find(const struct series_table *table, struct series_key k
 /* Bytes that one more series would take beyond what is there, at its peak. */
 uint64_t series_store_growth(const struct series_table *table);
 /* -ENOMEM. The key is not there yet. */
-int series_store_add(struct series_table *table, struct series_key key, uint32_t *ret_id)
-    _must_check_;
+int series_store_add(struct series_table *table, struct series_key key,
+                     uint32_t *ret_id) _must_check_;
 /* Forgets the series without freeing what it owns; the last series moves to its id. */
 void series_store_remove(struct series_table *table, uint32_t id);
 void series_store_prefetch(const struct series_table *table, struct series_key key);
 
-/* --- series_slice.c: packed slices -------------------------------------------------------------- */
+/* --- series_slice.c: packed slices --------------------------------------------------------------
+ */
 
-/* NULL without memory. The stat is not empty. */
+/* All three: NULL without memory. The stat is not empty. `pack` takes the calls from its sketch,
+ * `pack_pending` from these buckets, which it sorts; the sketch is empty then. */
 struct series_slice *series_slice_pack(const struct latency_stat *stat, uint64_t epoch);
+struct series_slice *series_slice_pack_pending(const struct latency_stat *stat, uint16_t *pending,
+                                               uint8_t pending_count, uint64_t epoch);
 struct series_slice *series_slice_join(const struct series_slice *a, const struct series_slice *b);
 int series_slice_unpack(const struct series_slice *slice, struct latency_stat *into) _must_check_;
 static inline uint64_t series_slice_block_bytes(const struct series_slice *slice)
@@ -141,7 +146,8 @@ static inline uint64_t series_slice_block_bytes(const struct series_slice *slice
     return series_block_bytes(sizeof(*slice) + slice->length);
 }
 
-/* --- series_reserve.c: counting without memory --------------------------------------------------- */
+/* --- series_reserve.c: counting without memory ---------------------------------------------------
+ */
 
 /* Adds the stat, and the buckets that its sketch does not have yet, to the reserve of `series`, or
  * of its probe's OTHER. Never fails. */
@@ -150,7 +156,8 @@ void series_reserve_absorb(struct series_table *table, struct series *series,
                            uint8_t pending_count);
 int series_reserve_unpack(const struct series_reserve *reserve, struct sketch *into) _must_check_;
 
-/* --- series_window.c: a call's way through open slice, window and totals ------------------------ */
+/* --- series_window.c: a call's way through open slice, window and totals ------------------------
+ */
 
 void series_window_set_time(struct series_table *table, uint64_t now_ns);
 /* Makes the open slice that of the table's time; frees slices that left the window. */
@@ -167,7 +174,8 @@ bool series_window_halve(struct series_table *table, struct series *series, uint
 /* Frees what the series owns. */
 void series_window_done(struct series_table *table, struct series *series);
 
-/* --- series_fold.c: what leaves, and when -------------------------------------------------------- */
+/* --- series_fold.c: what leaves, and when --------------------------------------------------------
+ */
 
 /* The series of the key, made if need be; without room for it, the finest ancestor there is.
  * NULL when the probe was not added. */
@@ -179,7 +187,20 @@ bool series_fold_make_room(struct series_table *table, uint64_t bytes);
 /* Gives up memory in a few steps when the table is near or over its budget. */
 void series_fold_shrink(struct series_table *table);
 
+/* What a single operation may take before memory is given up again stays below this. */
+static inline uint64_t series_fold_slack(const struct series_table *table)
+{
+    return table->config.max_bytes / 64 + 4096;
+}
+
+/* Over this the table gives up whatever it can; so it never gets over max_bytes. */
+static inline uint64_t series_fold_limit(const struct series_table *table)
+{
+    return table->config.max_bytes - series_fold_slack(table);
+}
+
+/* Over this it begins, politely. */
 static inline uint64_t series_fold_target(const struct series_table *table)
 {
-    return table->config.max_bytes - table->config.max_bytes / 64;
+    return table->config.max_bytes - 2 * series_fold_slack(table);
 }

@@ -12,22 +12,31 @@
  */
 #include "aggregate/series_internal.h"
 
-#include <errno.h>
+#include <string.h>
+
+#include "aggregate/sketch_page.h"
 
 #define NIBBLE_MAX 15u
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing -----------------------------------------------------------------------------------
+ */
 
-/* Writes, or only counts bytes while there is no `at`. */
+/* Writes as far as there is room; the rest it only counts. */
 struct slice_writer {
     uint8_t *at;
+    size_t room;
     size_t length;
     uint32_t last;
 };
 
+static struct slice_writer start_writing(uint8_t *at, size_t room)
+{
+    return (struct slice_writer){.at = at, .room = room, .last = UINT32_MAX};
+}
+
 static void put_byte(struct slice_writer *writer, uint8_t byte)
 {
-    if (writer->at)
+    if (writer->length < writer->room)
         writer->at[writer->length] = byte;
     writer->length++;
 }
@@ -62,21 +71,6 @@ static void put_scalars(struct slice_writer *writer, const struct latency_stat *
     put_varint(writer, stat->max_ns - stat->min_ns);
 }
 
-static uint64_t page_counter(const struct sketch_page *page, unsigned slot)
-{
-    const void *counters = page->counters;
-    switch (page->width_log2) {
-    case 0:
-        return ((const uint8_t *)counters)[slot];
-    case 1:
-        return ((const uint16_t *)counters)[slot];
-    case 2:
-        return ((const uint32_t *)counters)[slot];
-    default:
-        return page->counters[slot];
-    }
-}
-
 static void put_sketch(struct slice_writer *writer, const struct sketch *sketch)
 {
     if (sketch->zeros)
@@ -86,12 +80,41 @@ static void put_sketch(struct slice_writer *writer, const struct sketch *sketch)
     unsigned slots = LORIS_PAGE_BUCKETS >> sketch->halvings;
     struct sketch_page *const *page = sketch->pages;
     for (uint64_t rest = sketch->touched; rest; rest &= rest - 1, page++) {
+        uint64_t counts[LORIS_PAGE_BUCKETS];
+        sketch_page_load(*page, slots, counts);
         uint32_t first = 2 + (uint32_t)__builtin_ctzll(rest) * slots;
-        for (unsigned slot = 0; slot < slots; slot++) {
-            uint64_t count = page_counter(*page, slot);
-            if (count)
-                put_bucket(writer, first + slot, count);
-        }
+        for (unsigned slot = 0; slot < slots; slot++)
+            if (counts[slot])
+                put_bucket(writer, first + slot, counts[slot]);
+    }
+}
+
+static uint32_t number_of(uint32_t bucket, unsigned halvings)
+{
+    if (bucket < LORIS_PAGE_BUCKETS)
+        return bucket == 0 ? 0 : 1;
+    return 2 + ((bucket - LORIS_PAGE_BUCKETS) >> halvings);
+}
+
+static void sort_buckets(uint16_t *buckets, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++) {
+        uint16_t bucket = buckets[i];
+        unsigned at = i;
+        for (; at > 0 && buckets[at - 1] > bucket; at--)
+            buckets[at] = buckets[at - 1];
+        buckets[at] = bucket;
+    }
+}
+
+static void put_sorted(struct slice_writer *writer, const uint16_t *buckets, unsigned count,
+                       unsigned halvings)
+{
+    for (unsigned i = 0, next; i < count; i = next) {
+        uint32_t number = number_of(buckets[i], halvings);
+        for (next = i + 1; next < count && number_of(buckets[next], halvings) == number;)
+            next++;
+        put_bucket(writer, number, next - i);
     }
 }
 
@@ -109,19 +132,40 @@ static struct series_slice *new_slice(uint64_t epoch, uint8_t halvings, size_t l
 
 struct series_slice *series_slice_pack(const struct latency_stat *stat, uint64_t epoch)
 {
-    struct slice_writer measure = {.last = UINT32_MAX};
-    put_scalars(&measure, stat);
-    put_sketch(&measure, &stat->sketch);
-    struct series_slice *slice = new_slice(epoch, stat->sketch.halvings, measure.length);
+    /* Mostly it fits here and is written once. */
+    uint8_t draft[1024];
+    struct slice_writer writer = start_writing(draft, sizeof(draft));
+    put_scalars(&writer, stat);
+    put_sketch(&writer, &stat->sketch);
+    struct series_slice *slice = new_slice(epoch, stat->sketch.halvings, writer.length);
     if (!slice)
         return NULL;
-    struct slice_writer writer = {.at = slice->bytes, .last = UINT32_MAX};
+    if (writer.length <= sizeof(draft)) {
+        memcpy(slice->bytes, draft, writer.length);
+        return slice;
+    }
+    writer = start_writing(slice->bytes, writer.length);
     put_scalars(&writer, stat);
     put_sketch(&writer, &stat->sketch);
     return slice;
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+struct series_slice *series_slice_pack_pending(const struct latency_stat *stat, uint16_t *pending,
+                                               uint8_t pending_count, uint64_t epoch)
+{
+    uint8_t draft[5 * 10 + SERIES_PENDING * 4]; /* scalars; a bucket is 3 bytes at most here */
+    struct slice_writer writer = start_writing(draft, sizeof(draft));
+    sort_buckets(pending, pending_count);
+    put_scalars(&writer, stat);
+    put_sorted(&writer, pending, pending_count, stat->sketch.halvings);
+    struct series_slice *slice = new_slice(epoch, stat->sketch.halvings, writer.length);
+    if (slice)
+        memcpy(slice->bytes, draft, writer.length);
+    return slice;
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
 
 struct slice_reader {
     const uint8_t *at, *end;
@@ -212,7 +256,8 @@ int series_slice_unpack(const struct series_slice *slice, struct latency_stat *i
     return latency_stat_merge(into, &scalars);
 }
 
-/* --- joining ----------------------------------------------------------------------------------- */
+/* --- joining -----------------------------------------------------------------------------------
+ */
 
 static void put_joined(struct slice_writer *writer, const struct series_slice *a,
                        const struct series_slice *b, unsigned halvings)
@@ -240,12 +285,12 @@ static void put_joined(struct slice_writer *writer, const struct series_slice *a
 struct series_slice *series_slice_join(const struct series_slice *a, const struct series_slice *b)
 {
     uint8_t halvings = a->halvings > b->halvings ? a->halvings : b->halvings;
-    struct slice_writer measure = {.last = UINT32_MAX};
+    struct slice_writer measure = start_writing(NULL, 0);
     put_joined(&measure, a, b, halvings);
     struct series_slice *slice = new_slice(a->epoch, halvings, measure.length);
     if (!slice)
         return NULL;
-    struct slice_writer writer = {.at = slice->bytes, .last = UINT32_MAX};
+    struct slice_writer writer = start_writing(slice->bytes, measure.length);
     put_joined(&writer, a, b, halvings);
     return slice;
 }

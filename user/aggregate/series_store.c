@@ -20,7 +20,8 @@
 /* An aligned block costs up to its alignment more. */
 static const uint64_t chunk_cost = CHUNK_BYTES + CHUNK_ALIGN + 16;
 
-/* --- hash -------------------------------------------------------------------------------------- */
+/* --- hash --------------------------------------------------------------------------------------
+ */
 
 static uint64_t multiply_fold(uint64_t a, uint64_t b)
 {
@@ -52,7 +53,8 @@ static uint32_t tag_of(uint64_t hash)
     return (uint32_t)(hash >> 56) << 24;
 }
 
-/* --- index ------------------------------------------------------------------------------------- */
+/* --- index -------------------------------------------------------------------------------------
+ */
 
 static void insert_slot(uint32_t *slots, uint32_t mask, uint32_t hash, uint32_t entry)
 {
@@ -141,7 +143,8 @@ void series_store_prefetch(const struct series_table *table, struct series_key k
     __builtin_prefetch(series + 64, 1);
 }
 
-/* --- store ------------------------------------------------------------------------------------- */
+/* --- store -------------------------------------------------------------------------------------
+ */
 
 int series_store_init(struct series_table *table)
 {
@@ -221,7 +224,6 @@ int series_store_add(struct series_table *table, struct series_key key, uint32_t
         .key = key,
         .hash = (uint32_t)hash,
         .open_epoch = table->epoch,
-        .last_ns = table->now_ns,
         .serial = ++table->next_serial,
     };
     latency_stat_init(&series->open);

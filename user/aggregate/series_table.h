@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All series of all probes: bounded by bytes, folding upward what it evicts, so sums never shrink. */
+/* All series of all probes: bounded by bytes, folding upward what it evicts, so sums never shrink.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -73,8 +74,8 @@ struct series_table_figures {
 struct series_table;
 
 /* -EINVAL for a configuration out of range. */
-int series_table_new(const struct series_table_config *config, struct series_table **ret_table)
-    _must_check_;
+int series_table_new(const struct series_table_config *config,
+                     struct series_table **ret_table) _must_check_;
 void series_table_free(struct series_table *table);
 DEFINE_CLEANUP(struct series_table *, series_table_free);
 

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "aggregate/sketch_page.h"
+
 void series_window_set_time(struct series_table *table, uint64_t now_ns)
 {
     if (!table->started) {
@@ -24,7 +26,8 @@ void series_window_set_time(struct series_table *table, uint64_t now_ns)
     }
 }
 
-/* --- memory in and out -------------------------------------------------------------------------- */
+/* --- memory in and out --------------------------------------------------------------------------
+ */
 
 static void charge_change(struct series_table *table, uint64_t before, const struct sketch *sketch)
 {
@@ -90,9 +93,10 @@ bool series_window_halve(struct series_table *table, struct series *series, uint
     return true;
 }
 
-/* --- the open slice ------------------------------------------------------------------------------ */
+/* --- the open slice ------------------------------------------------------------------------------
+ */
 
-static int put_pending(struct series_table *table, struct sketch *sketch, uint32_t bucket)
+static int put_bucket(const struct series_table *table, struct sketch *sketch, uint32_t bucket)
 {
     if (sketch_try_record(sketch, bucket))
         return 0;
@@ -101,19 +105,39 @@ static int put_pending(struct series_table *table, struct sketch *sketch, uint32
     return sketch_record(sketch, bucket, 1);
 }
 
-/* -ENOMEM: what could not be put stays pending. */
-static int flush(struct series_table *table, struct series *series)
+static void take_back(struct sketch *sketch, uint32_t bucket)
 {
-    uint64_t before = sketch_heap_bytes(&series->open.sketch);
-    int status = 0;
-    while (series->pending_count > 0 && status == 0) {
-        status = put_pending(table, &series->open.sketch,
-                             series->pending[series->pending_count - 1]);
-        if (status == 0)
-            series->pending_count--;
+    if (bucket < LORIS_PAGE_BUCKETS) {
+        --*(bucket == 0 ? &sketch->zeros : &sketch->ones);
+        return;
     }
-    charge_change(table, before, &series->open.sketch);
-    return status;
+    uint64_t bit = 1ULL << (bucket / LORIS_PAGE_BUCKETS - 1), counts[LORIS_PAGE_BUCKETS];
+    struct sketch_page *page = sketch->pages[sketch_page_position(sketch->touched, bit)];
+    unsigned slots = LORIS_PAGE_BUCKETS >> sketch->halvings;
+    sketch_page_load(page, slots, counts);
+    counts[(bucket % LORIS_PAGE_BUCKETS) >> sketch->halvings]--;
+    sketch_page_store(page, slots, counts);
+}
+
+/* Puts what is pending into `sketch`: all of it, or with -ENOMEM none. */
+static int flush(struct series_table *table, struct series *series, struct sketch *sketch)
+{
+    uint64_t before = sketch_heap_bytes(sketch);
+    int status = 0;
+    uint8_t put = 0;
+    for (; put < series->pending_count; put++) {
+        status = put_bucket(table, sketch, series->pending[put]);
+        if (status < 0)
+            break;
+    }
+    charge_change(table, before, sketch);
+    if (status < 0) {
+        while (put > 0)
+            take_back(sketch, series->pending[--put]);
+        return status;
+    }
+    series->pending_count = 0;
+    return 0;
 }
 
 static void reserve_open(struct series_table *table, struct series *series)
@@ -132,7 +156,7 @@ static void spill(struct series_table *table, struct series *series)
 
 static void add_pending(struct series_table *table, struct series *series, uint32_t bucket)
 {
-    if (series->pending_count == SERIES_PENDING && flush(table, series) < 0)
+    if (series->pending_count == SERIES_PENDING && flush(table, series, &series->open.sketch) < 0)
         spill(table, series); /* without this call, which is not counted yet */
     series->pending[series->pending_count++] = (uint16_t)bucket;
 }
@@ -160,7 +184,8 @@ void series_window_merge(struct series_table *table, struct series *series,
     table->figures.window_lost += stat->count;
 }
 
-/* --- closing ------------------------------------------------------------------------------------- */
+/* --- closing -------------------------------------------------------------------------------------
+ */
 
 static bool in_window(const struct series_table *table, uint64_t epoch)
 {
@@ -188,14 +213,24 @@ static void expire(struct series_table *table, struct series *series)
     }
 }
 
+static bool sketch_is_empty(const struct sketch *sketch)
+{
+    return !sketch->touched && !sketch->zeros && !sketch->ones;
+}
+
 /* Keeps what the window needs of the open slice; false when there is no memory for it. */
 static bool keep_slice(struct series_table *table, struct series *series)
 {
     if (!in_window(table, series->open_epoch))
         return true;
-    if (series->pending_count > 0)
+    struct series_slice *slice = NULL;
+    if (table->starved)
         return false;
-    struct series_slice *slice = series_slice_pack(&series->open, series->open_epoch);
+    if (series->pending_count == 0)
+        slice = series_slice_pack(&series->open, series->open_epoch);
+    else if (sketch_is_empty(&series->open.sketch))
+        slice = series_slice_pack_pending(&series->open, series->pending, series->pending_count,
+                                          series->open_epoch);
     if (!slice)
         return false;
     series_charge(table, series_slice_block_bytes(slice));
@@ -203,31 +238,37 @@ static bool keep_slice(struct series_table *table, struct series *series)
     return true;
 }
 
+/* The open slice becomes part of the totals; -ENOMEM: it stays. */
 static int settle(struct series_table *table, struct series *series)
 {
     struct latency_stat *open = &series->open, *settled = &series->settled;
     if (series->pending_count > 0)
         return -ENOMEM;
-    if (settled->count > 0 || settled->sketch.halvings > open->sketch.halvings) {
-        int status = merge_stat(table, settled, open);
-        if (status == 0)
-            clear_stat(table, open);
-        return status;
+    if (sketch_is_empty(&settled->sketch) && settled->count == 0 &&
+        settled->sketch.halvings <= open->sketch.halvings) {
+        uint8_t halvings = open->sketch.halvings;
+        *settled = *open;
+        latency_stat_init(open);
+        open->sketch.halvings = halvings;
+        return 0;
     }
-    uint8_t halvings = open->sketch.halvings;
-    *settled = *open;
-    latency_stat_init(open);
-    open->sketch.halvings = halvings;
-    return 0;
+    int status = merge_stat(table, settled, open);
+    if (status == 0)
+        clear_stat(table, open);
+    return status;
 }
 
 static void close_open(struct series_table *table, struct series *series)
 {
-    int status = flush(table, series);
-    (void)status; /* keep_slice and settle look at what is pending */
+    /* Few calls are packed as they wait, and put straight into the sketch of the totals; when a
+     * flush fails, keep_slice and settle see what is still pending. */
+    bool few = sketch_is_empty(&series->open.sketch);
+    int status = few ? 0 : flush(table, series, &series->open.sketch);
     if (!keep_slice(table, series))
         table->figures.window_lost += series->open.count;
-    if (settle(table, series) < 0)
+    if (few)
+        status = flush(table, series, &series->settled.sketch);
+    if (status < 0 || settle(table, series) < 0)
         reserve_open(table, series);
     while (series->open.sketch.halvings < series->settled.sketch.halvings)
         sketch_halve(&series->open.sketch);
@@ -243,7 +284,8 @@ void series_window_roll(struct series_table *table, struct series *series)
     expire(table, series);
 }
 
-/* --- folding ------------------------------------------------------------------------------------- */
+/* --- folding -------------------------------------------------------------------------------------
+ */
 
 static void absorb_settled(struct series_table *table, struct series *into, struct series *orphan)
 {
@@ -264,7 +306,8 @@ static void absorb_open(struct series_table *table, struct series *into, struct 
     if (orphan->open.count == 0)
         return;
     /* Room for the orphan's pending buckets first, so that only calls of `into` are spilt. */
-    if (into->pending_count + orphan->pending_count > SERIES_PENDING && flush(table, into) < 0)
+    if (into->pending_count + orphan->pending_count > SERIES_PENDING &&
+        flush(table, into, &into->open.sketch) < 0)
         spill(table, into);
     /* The few calls of a short life have no sketch: then this allocates nothing. */
     if (merge_stat(table, &into->open, &orphan->open) < 0) {
@@ -315,7 +358,8 @@ void series_window_absorb(struct series_table *table, struct series *into, struc
     series_window_done(table, orphan);
 }
 
-/* --- answers ------------------------------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------------------------------
+ */
 
 static int unpack_open(const struct series *series, struct latency_stat *into)
 {

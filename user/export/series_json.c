@@ -49,12 +49,13 @@ void series_json_write(struct json_writer *json, const char *key, const struct s
 {
     char time[32];
     const struct latency_stat *stat = &series->row->stat;
-    struct derived derived = rollup_derive(series->row, (uint64_t)(series->window_s * 1e9));
+    struct derived derived;
+    rollup_derive(series->row, &derived);
     clock_format_utc(series->realtime_ns, time);
     json_begin_object(json, key);
     json_string_z(json, "schema", SERIES_JSON_SCHEMA);
     json_string_z(json, "time", time);
-    json_double(json, "window_s", series->window_s, 9);
+    json_double(json, "window_s", (double)series->row->window_ns / 1e9, 9);
     json_string_z(json, "probe", series->probe);
     if (series->grouped)
         write_group(json, series);

@@ -18,7 +18,6 @@ struct series_json {
     uint32_t pid;     /* PROCESS rows */
     const char *comm; /* PROCESS and NAME rows; NULL: unknown */
     const char *unit; /* PROCESS, NAME and UNIT rows; NULL: unknown */
-    double window_s;
     double time_share; /* of the summed time of all rows of the answer */
     uint64_t lost;     /* calls of the probe that could not be measured */
     bool has_in_flight;

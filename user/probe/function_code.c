@@ -239,13 +239,14 @@ static struct code_operand to_operand(const cs_x86_op *operand)
     return result;
 }
 
-void function_code_record(struct function_code *code, csh decoder, const cs_insn *instruction)
+void function_code_record(struct function_code *code, const struct code_decoder *decoder,
+                          const cs_insn *instruction)
 {
     const cs_x86 *const detail = &instruction->detail->x86;
     struct code_step step = {.address = instruction->address,
                              .next = instruction->address + instruction->size,
                              .id = instruction->id,
-                             .is_jump = cs_insn_group(decoder, instruction, CS_GRP_JUMP)};
+                             .is_jump = code_decoder_in_group(decoder, instruction, CS_GRP_JUMP)};
     step.operand_count = detail->op_count < 2 ? detail->op_count : 2;
     for (unsigned i = 0; i < detail->op_count; i++) {
         if (i < 2)
@@ -254,16 +255,15 @@ void function_code_record(struct function_code *code, csh decoder, const cs_insn
             ((detail->operands[i].access & CS_AC_WRITE) || !detail->operands[i].access))
             step.stores = true;
     }
-    cs_regs read, written;
-    uint8_t read_count, written_count;
-    if (cs_regs_access(decoder, instruction, read, &read_count, written, &written_count) ==
-        CS_ERR_OK) {
+    cs_regs written;
+    uint8_t written_count;
+    if (code_decoder_written(decoder, instruction, written, &written_count)) {
         for (unsigned i = 0; i < written_count; i++)
             step.writes |= 1u << family_of((x86_reg)written[i]);
     } else {
         step.writes = ~0u;
     }
-    if (cs_insn_group(decoder, instruction, CS_GRP_CALL)) {
+    if (code_decoder_in_group(decoder, instruction, CS_GRP_CALL)) {
         step.writes |= CALL_CLOBBERS;
         step.stores = true;
     }

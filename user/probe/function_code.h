@@ -2,10 +2,10 @@
 /* The decoded code of one function: its regions, where instructions start, where its jumps lead. */
 #pragma once
 
-#include <capstone/capstone.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "probe/code_decoder.h"
 #include "probe/object_file.h"
 
 #define FUNCTION_REGIONS_MAX 8          /* the function and its .cold parts */
@@ -78,6 +78,7 @@ bool code_bit(const uint8_t *bits, uint32_t index);
 void code_bit_set(uint8_t *bits, uint32_t index);
 
 /* Appends to the ring. */
-void function_code_record(struct function_code *code, csh decoder, const cs_insn *instruction);
+void function_code_record(struct function_code *code, const struct code_decoder *decoder,
+                          const cs_insn *instruction);
 /* back: 0 is the last one; NULL beyond what is kept. */
 const struct code_step *function_code_step(const struct function_code *code, unsigned back);

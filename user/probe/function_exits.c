@@ -14,8 +14,8 @@
 /* One walk over all regions of a function. */
 struct exit_walk {
     struct function_code code;
-    csh decoder;
-    cs_insn *instruction;
+    struct code_decoder *decoder;
+    const cs_insn *instruction; /* the one at hand */
     struct jump_table tables[JUMP_TABLES_MAX];
     size_t table_count;
     struct function_exits *exits;
@@ -154,7 +154,7 @@ static int walk_instruction(struct exit_walk *walk, const struct code_region *re
     default:
         break;
     }
-    if (cs_insn_group(walk->decoder, instruction, CS_GRP_JUMP))
+    if (code_decoder_in_group(walk->decoder, instruction, CS_GRP_JUMP))
         return walk_jump(walk, instruction);
     return is_call ? walk_call(walk, instruction) : 0;
 }
@@ -172,9 +172,10 @@ static int walk_region(struct exit_walk *walk, size_t index)
     while (left) {
         code_bit_set(region.starts, (uint32_t)(address - region.address));
         const uint64_t at = address;
-        if (!cs_disasm_iter(walk->decoder, &bytes, &left, &address, walk->instruction))
+        walk->instruction = code_decoder_next(walk->decoder, &bytes, &left, &address);
+        if (!walk->instruction)
             return refuse(walk, at, "bytes that do not decode");
-        const bool is_call = cs_insn_group(walk->decoder, walk->instruction, CS_GRP_CALL);
+        const bool is_call = code_decoder_in_group(walk->decoder, walk->instruction, CS_GRP_CALL);
         /* glibc's single-thread shortcuts jump behind the prefix of one and the same instruction.
          */
         if (region.bytes[at - region.address] == LOCK_PREFIX && address - at > 1)
@@ -239,23 +240,9 @@ static int walk_all(struct exit_walk *walk)
     return 0;
 }
 
-/* capstone 4 does not check what it allocates when it is opened (a few KiB): ask first. */
-static bool can_open_decoder(void)
-{
-    enum { DECODER_BYTES = 32768 };
-    void *const room = malloc(DECODER_BYTES);
-    /* Keeps the compiler from dropping the pair. */
-    __asm__ volatile("" : : "r"(room) : "memory");
-    free(room);
-    return room;
-}
-
 static void walk_done(struct exit_walk *walk)
 {
-    if (walk->instruction)
-        cs_free(walk->instruction, 1);
-    if (walk->decoder)
-        cs_close(&walk->decoder);
+    code_decoder_free(walk->decoder);
     function_code_done(&walk->code);
 }
 
@@ -270,9 +257,11 @@ int function_exits_find(const struct object_file *object, const struct object_fu
     int r = function_code_init(&walk.code, object, function, reterr_diag);
     if (r < 0)
         return r;
-    if (!can_open_decoder() || cs_open(CS_ARCH_X86, CS_MODE_64, &walk.decoder) != CS_ERR_OK ||
-        cs_option(walk.decoder, CS_OPT_DETAIL, CS_OPT_ON) != CS_ERR_OK ||
-        !(walk.instruction = cs_malloc(walk.decoder)))
+    r = code_decoder_new(&walk.decoder);
+    if (r == -ENOENT)
+        return diag_set(reterr_diag, EOPNOTSUPP, "its code cannot be decoded: libcapstone4 is "
+                                                 "not installed");
+    if (r < 0)
         return out_of_memory(&walk);
     r = walk_all(&walk);
     if (r < 0)

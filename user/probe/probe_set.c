@@ -352,6 +352,8 @@ int probe_set_attach(struct probe_set *set, const struct attach_request *request
         diag_set(reterr_diag, EOPNOTSUPP, "nothing of %s could be attached: %s",
                  request->target.text,
                  report->messages_count ? report->messages.bytes : "no match");
+        if (report->forcible)
+            diag_hint(reterr_diag, "force overrides it (--force, force: true) at your own risk");
     }
     if (error) {
         abandon_watch(set, watch);

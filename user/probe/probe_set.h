@@ -41,6 +41,7 @@ struct attach_report {
     struct text messages; /* NUL-separated lines, at most ATTACH_MESSAGES_MAX */
     uint32_t messages_count;
     uint32_t messages_held; /* not written for lack of room */
+    bool forcible;          /* a hazard was refused that force would accept */
 };
 
 void attach_report_done(struct attach_report *report);

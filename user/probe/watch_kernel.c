@@ -138,6 +138,14 @@ static int climb_down(struct finding *finding)
     }
     if (!first)
         place_list_done(&open);
+    if (error) {
+        char why[sizeof(finding->reterr_diag->what)];
+        snprintf(why, sizeof(why), "%s", finding->reterr_diag->what);
+        diag_set(finding->reterr_diag, -error, "%s cannot be attached: %s",
+                 watch->request.target.text, why);
+        diag_hint(finding->reterr_diag, "this kernel takes neither fentry nor kprobes: "
+                                        "is it locked down, or built without CONFIG_KPROBES?");
+    }
     return error;
 }
 

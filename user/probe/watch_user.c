@@ -10,6 +10,8 @@
 #include "probe/object_file.h"
 #include "probe/probe_set_internal.h"
 
+#define SUGGEST_DISTANCE_MAX 4
+
 /* What is found in one object file. */
 struct finding {
     struct probe_set *set;
@@ -89,6 +91,7 @@ static void add_exits(struct finding *finding, const struct object_function *fun
                  "not known: %s",
                  diag.what);
         refuse(finding, function->name, reason);
+        finding->report->forcible = true;
         return;
     }
     if (make_probe(finding, base_name, &id) ||
@@ -111,11 +114,13 @@ static void on_function(const struct object_function *function, const char *base
     if (function->is_ifunc && !request->force) {
         refuse(finding, function->name,
                "it only chooses an implementation at start-up (ifunc); watch the implementation");
+        finding->report->forcible = true;
         return;
     }
     if (object_file_is_go(finding->object) && !request->force) {
         refuse(finding, function->name,
                "Go code: a return probe corrupts its stacks, which the runtime moves");
+        finding->report->forcible = true;
         return;
     }
     bool by_exits = request->attach == ATTACH_UPROBE_EXITS ||
@@ -315,6 +320,26 @@ int watch_attach_user(struct probe_set *set, struct watch *watch, struct attach_
 
 /* --- static marks ---------------------------------------------------------------------------- */
 
+static void suggest_marks(struct finding *finding, const char *mark_name)
+{
+    const struct object_mark *marks;
+    const struct target *target = &finding->watch->request.target;
+    size_t count = object_file_marks(finding->object, &marks);
+    const char *nearest = NULL;
+    unsigned least = SUGGEST_DISTANCE_MAX + 1;
+    for (size_t i = 0; i < count; i++) {
+        unsigned distance = edit_distance(marks[i].name, mark_name, SUGGEST_DISTANCE_MAX);
+        if (strcmp(marks[i].provider, target->provider) == 0 && distance < least) {
+            least = distance;
+            nearest = marks[i].name;
+        }
+    }
+    if (nearest)
+        diag_hint(finding->reterr_diag, "nearest name: %s", nearest);
+    else
+        diag_hint(finding->reterr_diag, "try: loris list 'usdt:%s'", target->object);
+}
+
 static int add_marks(struct finding *finding, struct place_list *list, const char *mark_name,
                      uint32_t probe)
 {
@@ -336,7 +361,7 @@ static int add_marks(struct finding *finding, struct place_list *list, const cha
         return 0;
     diag_set(finding->reterr_diag, ENOENT, "no static mark %s:%s in %s", target->provider,
              mark_name, object_file_path(finding->object));
-    diag_hint(finding->reterr_diag, "try: loris list 'usdt:%s'", target->object);
+    suggest_marks(finding, mark_name);
     return -ENOENT;
 }
 

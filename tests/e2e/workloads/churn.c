@@ -10,7 +10,7 @@
 
 PROBED long work(long value)
 {
-    __asm__ volatile("" : "+r"(value));
+    touch(value);
     return value;
 }
 
@@ -42,7 +42,7 @@ int main(int argc, char **argv)
             die("fork");
         if (child == 0) {
             if (names) {
-                char name[16];
+                char name[32]; /* cut at 15 by the kernel */
                 snprintf(name, sizeof(name), "churn_%ld", i % names);
                 prctl(PR_SET_NAME, name);
             }

@@ -5,7 +5,7 @@
 PROBED long fails_negative(long value, long every)
 {
     long result = value % every == 0 ? -1 : value;
-    __asm__ volatile("" : "+r"(result));
+    touch(result);
     return result;
 }
 
@@ -13,21 +13,21 @@ PROBED long fails_negative(long value, long every)
 PROBED int fails_negative_int(long value, long every)
 {
     int result = value % every == 0 ? -1 : 1;
-    __asm__ volatile("" : "+r"(result));
+    touch(result);
     return result;
 }
 
 PROBED void *fails_null(long value, long every)
 {
     void *result = value % every == 0 ? NULL : (void *)1;
-    __asm__ volatile("" : "+r"(result));
+    touch(result);
     return result;
 }
 
 PROBED int fails_nonzero(long value, long every)
 {
     int result = value % every == 0;
-    __asm__ volatile("" : "+r"(result));
+    touch(result);
     return result;
 }
 

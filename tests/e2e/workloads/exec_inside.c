@@ -5,7 +5,7 @@
 
 PROBED long work(long value)
 {
-    __asm__ volatile("" : "+r"(value));
+    touch(value);
     return value;
 }
 

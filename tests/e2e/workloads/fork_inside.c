@@ -7,14 +7,14 @@
 
 PROBED long work(long value)
 {
-    __asm__ volatile("" : "+r"(value));
+    touch(value);
     return value;
 }
 
 PROBED pid_t forks(void)
 {
     pid_t child = fork();
-    __asm__ volatile("" : "+r"(child));
+    touch(child);
     return child;
 }
 

@@ -9,7 +9,7 @@ static volatile int leave = 1;
 
 PROBED long work(long value)
 {
-    __asm__ volatile("" : "+r"(value));
+    touch(value);
     return value;
 }
 
@@ -18,7 +18,7 @@ PROBED long skipped(long left)
     if (left <= 1 && leave)
         longjmp(landing, 1);
     long below = left > 1 ? skipped(left - 1) : 0;
-    __asm__ volatile("" : "+r"(below));
+    touch(below);
     return below + 1;
 }
 

@@ -10,7 +10,7 @@
 
 PROBED long work(long value)
 {
-    __asm__ volatile("" : "+r"(value));
+    touch(value);
     return value;
 }
 

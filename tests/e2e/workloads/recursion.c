@@ -5,7 +5,7 @@
 PROBED long descend(long left)
 {
     long below = left > 1 ? descend(left - 1) : 0;
-    __asm__ volatile("" : "+r"(below));
+    touch(below);
     return below + 1;
 }
 

@@ -15,7 +15,7 @@ static struct {
 
 PROBED long work(long value)
 {
-    __asm__ volatile("" : "+r"(value));
+    touch(value);
     return value;
 }
 

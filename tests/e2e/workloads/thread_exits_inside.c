@@ -11,7 +11,7 @@ static long calls_before;
 
 PROBED long work(long value)
 {
-    __asm__ volatile("" : "+r"(value));
+    touch(value);
     return value;
 }
 

@@ -16,7 +16,7 @@ PROBED long risky(long value, long every)
 PROBED long passes_on(long value, long every)
 {
     long result = risky(value, every);
-    __asm__ volatile("" : "+r"(result));
+    touch(result);
     return result + 1;
 }
 }

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <linux/types.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../support/failing_alloc.h"
+
+/* The module once more, over a kernel side whose rings lie in memfds. */
+#define drain_new                tested_drain_new
+#define drain_free               tested_drain_free
+#define drain_pass               tested_drain_pass
+#define drain_took               tested_drain_took
+#define drain_complete_ns        tested_drain_complete_ns
+#define drain_interval_ns        tested_drain_interval_ns
+#define drain_figures            tested_drain_figures
+#define kernel_side_cpus         fake_kernel_side_cpus
+#define kernel_side_config       fake_kernel_side_config
+#define kernel_side_latency_ring fake_kernel_side_latency_ring
+#define kernel_side_rare_ring    fake_kernel_side_rare_ring
+#include "ingest/drain.c"
+
+#include "fake_ring.h"
+#include "random_numbers.h"
+
+#define CPUS          3
+#define LATENCY_BYTES 8192u
+#define RARE_BYTES    4096u
+#define MS            1000000ull
+
+struct kernel_side {
+    struct kernel_side_config config;
+    struct fake_ring latency[CPUS];
+    struct fake_ring rare[CPUS];
+};
+
+uint32_t fake_kernel_side_cpus(const struct kernel_side *side)
+{
+    (void)side;
+    return CPUS;
+}
+
+const struct kernel_side_config *fake_kernel_side_config(const struct kernel_side *side)
+{
+    return &side->config;
+}
+
+int fake_kernel_side_latency_ring(const struct kernel_side *side, uint32_t cpu)
+{
+    return side->latency[cpu].fd;
+}
+
+int fake_kernel_side_rare_ring(const struct kernel_side *side, uint32_t cpu)
+{
+    return side->rare[cpu].fd;
+}
+
+#define SEEN_MAX 4096
+
+struct fixture {
+    struct kernel_side side;
+    struct drain *drain;
+    struct fake_ring *refilled; /* gets a new record for each that is handed over */
+    uint32_t count;
+    uint32_t pids[SEEN_MAX];
+    char kinds[SEEN_MAX + 1];
+};
+
+static void note(struct fixture *fixture, char kind, uint32_t pid)
+{
+    assert_true(fixture->count < SEEN_MAX);
+    fixture->pids[fixture->count] = pid;
+    fixture->kinds[fixture->count++] = kind;
+}
+
+static void on_latency(const struct loris_latency_event *event, void *context)
+{
+    struct fixture *fixture = context;
+    note(fixture, 'l', event->pid);
+    if (fixture->refilled)
+        fake_ring_submit(fixture->refilled, event, sizeof(*event));
+}
+
+static void on_process(const struct loris_process_event *event, void *context)
+{
+    note(context, 'p', event->pid);
+}
+
+static void on_cgroup(const struct loris_cgroup_event *event, void *context)
+{
+    note(context, 'c', event->pid);
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    static const struct drain_config config = {
+        .interval_min_ns = 10 * MS, .interval_max_ns = 1000 * MS, .bite_records = 100};
+    memset(&fixture, 0, sizeof(fixture));
+    fixture.side.config.latency_ring_bytes = LATENCY_BYTES;
+    fixture.side.config.rare_ring_bytes = RARE_BYTES;
+    for (int cpu = 0; cpu < CPUS; cpu++) {
+        fake_ring_init(&fixture.side.latency[cpu], LATENCY_BYTES);
+        fake_ring_init(&fixture.side.rare[cpu], RARE_BYTES);
+    }
+    *state = &fixture;
+    return drain_new(&fixture.side, &config, &fixture.drain);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    drain_free(fixture->drain);
+    for (int cpu = 0; cpu < CPUS; cpu++) {
+        fake_ring_done(&fixture->side.latency[cpu]);
+        fake_ring_done(&fixture->side.rare[cpu]);
+    }
+    return 0;
+}
+
+static void put_latency(struct fixture *fixture, uint32_t cpu, uint32_t pid)
+{
+    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY, .pid = pid};
+    assert_true(fake_ring_submit(&fixture->side.latency[cpu], &event, sizeof(event)));
+}
+
+static void put_process(struct fixture *fixture, uint32_t cpu, uint32_t pid)
+{
+    struct loris_process_event event = {
+        .tag = LORIS_EVENT_PROCESS, .edge = LORIS_PROCESS_FORK, .pid = pid};
+    assert_true(fake_ring_submit(&fixture->side.rare[cpu], &event, sizeof(event)));
+}
+
+static bool pass(struct fixture *fixture, uint64_t now_ns)
+{
+    const struct event_sink sink = {on_latency, on_process, on_cgroup, fixture};
+    fixture->count = 0;
+    memset(fixture->kinds, 0, sizeof(fixture->kinds));
+    return drain_pass(fixture->drain, &sink, now_ns);
+}
+
+static struct drain_figures figures(struct fixture *fixture)
+{
+    return drain_figures(fixture->drain);
+}
+
+static void a_pass_over_empty_rings_is_complete(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(drain_complete_ns(fixture->drain), 0);
+    assert_false(pass(fixture, 5 * MS));
+    assert_int_equal(fixture->count, 0);
+    assert_int_equal(drain_complete_ns(fixture->drain), 5 * MS);
+    assert_int_equal(figures(fixture).passes, 1);
+}
+
+static void who_is_there_comes_before_what_they_did(void **state)
+{
+    struct fixture *fixture = *state;
+    put_latency(fixture, 0, 1);
+    put_latency(fixture, 2, 2);
+    put_process(fixture, 2, 3);
+    put_process(fixture, 1, 4);
+    assert_false(pass(fixture, 1));
+    assert_string_equal(fixture->kinds, "ppll");
+    assert_int_equal(figures(fixture).events.latencies, 2);
+    assert_int_equal(figures(fixture).events.rare, 2);
+}
+
+static void every_cpu_is_first_in_its_turn(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint32_t turn = 0; turn < 2 * CPUS; turn++) {
+        for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+            put_latency(fixture, cpu, cpu);
+        assert_false(pass(fixture, turn));
+        assert_int_equal(fixture->count, CPUS);
+        assert_int_equal(fixture->pids[0], turn % CPUS);
+    }
+}
+
+static void a_bite_is_never_exceeded_and_nothing_is_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t total = 0, passes = 0;
+    for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+        for (uint32_t i = 0; i < 150; i++)
+            put_latency(fixture, cpu, i);
+    for (bool more = true; more; passes++) {
+        more = pass(fixture, 100 + passes);
+        assert_true(fixture->count <= 100);
+        assert_true(more == (fixture->count == 100));
+        total += fixture->count;
+        assert_int_equal(drain_complete_ns(fixture->drain), more ? 0 : 100 + passes);
+    }
+    assert_int_equal(total, 3 * 150);
+}
+
+static void a_busy_record_holds_completeness_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY, .pid = 7};
+    uint64_t busy;
+    assert_false(pass(fixture, 1));
+    assert_true(fake_ring_reserve(&fixture->side.latency[1], &event, sizeof(event), &busy));
+    put_latency(fixture, 0, 1);
+    put_latency(fixture, 1, 8);
+    put_latency(fixture, 2, 2);
+    assert_false(pass(fixture, 2));
+    assert_int_equal(fixture->count, 2);
+    assert_int_equal(drain_complete_ns(fixture->drain), 1);
+    fake_ring_commit(&fixture->side.latency[1], busy, sizeof(event));
+    assert_false(pass(fixture, 3));
+    assert_int_equal(fixture->count, 2);
+    assert_int_equal(fixture->pids[0], 7);
+    assert_int_equal(drain_complete_ns(fixture->drain), 3);
+}
+
+static void a_producer_that_never_rests_does_not_hold_a_pass(void **state)
+{
+    struct fixture *fixture = *state;
+    put_latency(fixture, 0, 1);
+    put_latency(fixture, 1, 2);
+    fixture->refilled = &fixture->side.latency[0];
+    for (uint64_t now = 1; now < 50; now++) {
+        assert_false(pass(fixture, now));
+        assert_in_range(fixture->count, 1, 2);
+        assert_int_equal(drain_complete_ns(fixture->drain), now);
+    }
+}
+
+static void a_ring_of_discarded_records_is_complete(void **state)
+{
+    struct fixture *fixture = *state;
+    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY};
+    for (uint64_t position, i = 0; i < 200; i++) {
+        assert_true(fake_ring_reserve(&fixture->side.latency[2], &event, sizeof(event), &position));
+        fake_ring_discard(&fixture->side.latency[2], position, sizeof(event));
+    }
+    put_latency(fixture, 2, 5);
+    assert_false(pass(fixture, 9));
+    assert_int_equal(fixture->count, 1);
+    assert_int_equal(drain_complete_ns(fixture->drain), 9);
+}
+
+static void bad_records_are_counted_and_passed_over(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t position;
+    put_latency(fixture, 0, 1);
+    assert_true(fake_ring_submit(&fixture->side.latency[0], "no event", 8));
+    assert_true(fake_ring_submit(&fixture->side.rare[1], "", 0));
+    put_latency(fixture, 0, 2);
+    assert_true(fake_ring_reserve(&fixture->side.latency[1], "12345678", 8, &position));
+    fake_ring_commit(&fixture->side.latency[1], position, 99999);
+    assert_false(pass(fixture, 1));
+    assert_int_equal(fixture->count, 2);
+    assert_int_equal(figures(fixture).events.malformed, 2);
+    assert_int_equal(figures(fixture).broken, 1);
+    assert_int_equal(drain_complete_ns(fixture->drain), 1);
+}
+
+static void put_many(struct fixture *fixture, uint32_t count)
+{
+    while (count-- > 0)
+        put_latency(fixture, 1, 1);
+}
+
+static void the_fullest_ring_steers_the_interval(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(drain_interval_ns(fixture->drain), 1000 * MS);
+    uint64_t expected = 1000 * MS;
+    for (int i = 0; i < 10; i++) {
+        put_many(fixture, 65); /* 65 x 32 bytes: above a quarter of 8192 */
+        pass(fixture, 1);
+        expected = expected / 2 < 10 * MS ? 10 * MS : expected / 2;
+        assert_int_equal(drain_interval_ns(fixture->drain), expected);
+    }
+    for (int i = 0; i < 3; i++) {
+        put_many(fixture, 64); /* a quarter: stays */
+        pass(fixture, 1);
+        put_many(fixture, 16); /* a sixteenth: stays */
+        pass(fixture, 1);
+        assert_int_equal(drain_interval_ns(fixture->drain), 10 * MS);
+    }
+    for (int i = 0; i < 15; i++) {
+        put_many(fixture, 15);
+        pass(fixture, 1);
+        expected += expected / 2;
+        expected = expected > 1000 * MS ? 1000 * MS : expected;
+        assert_int_equal(drain_interval_ns(fixture->drain), expected);
+    }
+    assert_int_equal(expected, 1000 * MS);
+}
+
+static void a_full_rare_ring_shortens_the_interval_too(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint32_t i = 0; i < 40; i++)
+        put_process(fixture, 0, i); /* 40 x 56 bytes of 4096 */
+    pass(fixture, 1);
+    assert_int_equal(drain_interval_ns(fixture->drain), 500 * MS);
+    assert_true(figures(fixture).fill_peak == 40 * 56 / 4096.0);
+}
+
+static void the_fullest_ring_and_the_longest_pass_are_remembered(void **state)
+{
+    struct fixture *fixture = *state;
+    put_many(fixture, 128);
+    pass(fixture, 1);
+    drain_took(fixture->drain, 70);
+    pass(fixture, 2);
+    drain_took(fixture->drain, 30);
+    assert_true(figures(fixture).fill_peak == 0.5);
+    assert_int_equal(figures(fixture).longest_ns, 70);
+    assert_int_equal(figures(fixture).last_ns, 30);
+}
+
+/* Producers on all CPUs, bites of all states: every record arrives once, in its CPU's order. */
+static void hands_over_everything_once_under_random_load(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t random = 3;
+    uint32_t sent[CPUS] = {0}, received[CPUS] = {0};
+    for (uint32_t round = 0; round < 20000; round++) {
+        uint32_t cpu = random_below(&random, CPUS);
+        for (uint32_t burst = random_below(&random, 30); burst > 0; burst--) {
+            struct loris_latency_event event = {
+                .tag = LORIS_EVENT_LATENCY, .probe = cpu, .pid = cpu << 24 | sent[cpu]};
+            sent[cpu] += fake_ring_submit(&fixture->side.latency[cpu], &event, sizeof(event));
+        }
+        if (random_below(&random, 4) && round < 19990)
+            continue;
+        pass(fixture, round);
+        for (uint32_t i = 0; i < fixture->count; i++) {
+            uint32_t from = fixture->pids[i] >> 24;
+            assert_int_equal(fixture->pids[i] & 0xffffff, received[from]++);
+        }
+    }
+    while (pass(fixture, 1))
+        for (uint32_t i = 0; i < fixture->count; i++)
+            received[fixture->pids[i] >> 24]++;
+    for (uint32_t i = 0; i < fixture->count; i++)
+        received[fixture->pids[i] >> 24]++;
+    for (uint32_t cpu = 0; cpu < CPUS; cpu++) {
+        assert_true(sent[cpu] > 10000);
+        assert_int_equal(sent[cpu], received[cpu]);
+    }
+}
+
+static void open_and_close(void *context)
+{
+    struct fixture *fixture = context;
+    const struct drain_config config = {.interval_max_ns = 1, .bite_records = 1};
+    struct drain *drain = NULL;
+    int status = drain_new(&fixture->side, &config, &drain);
+    assert_true(status == 0 || status == -ENOMEM);
+    assert_true((status == 0) == (drain != NULL));
+    drain_free(drain);
+}
+
+static void survives_every_failed_allocation(void **state)
+{
+    assert_in_range(failing_alloc_each(open_and_close, *state), 3 + 2 * CPUS, 30);
+}
+
+#define DRAIN_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DRAIN_TEST(a_pass_over_empty_rings_is_complete),
+        DRAIN_TEST(who_is_there_comes_before_what_they_did),
+        DRAIN_TEST(every_cpu_is_first_in_its_turn),
+        DRAIN_TEST(a_bite_is_never_exceeded_and_nothing_is_lost),
+        DRAIN_TEST(a_busy_record_holds_completeness_back),
+        DRAIN_TEST(a_producer_that_never_rests_does_not_hold_a_pass),
+        DRAIN_TEST(a_ring_of_discarded_records_is_complete),
+        DRAIN_TEST(bad_records_are_counted_and_passed_over),
+        DRAIN_TEST(the_fullest_ring_steers_the_interval),
+        DRAIN_TEST(a_full_rare_ring_shortens_the_interval_too),
+        DRAIN_TEST(the_fullest_ring_and_the_longest_pass_are_remembered),
+        DRAIN_TEST(hands_over_everything_once_under_random_load),
+        DRAIN_TEST(survives_every_failed_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
