@@ -126,6 +126,18 @@ $(BUILD)/loris: $(CLIENT_OBJECTS) $(CLI_OBJECTS)
 	$(call say,LINK,$@)
 	$(QUIET)$(CC) $(LINK) $^ $(LIBS_CLIENT) -o $@
 
+# --- running ---------------------------------------------------------------------------------
+
+# Installs what is missing through apt; LORIS_SKIP_DEPS=1 leaves that to you.
+.PHONY: deps-run
+deps-run:
+	$(QUIET)sh packaging/install-deps.sh build run
+
+.PHONY: run
+run: deps-run ## build, start the agent on the shipped configuration, show a live table (root)
+	$(QUIET)$(MAKE) --no-print-directory all
+	$(QUIET)sh packaging/live.sh $(BUILD)/lorisd $(BUILD)/loris packaging/loris.yaml
+
 # --- tests -----------------------------------------------------------------------------------
 
 # One binary per file; they see every stage. They run without root and without a kernel.

@@ -42,13 +42,13 @@ def map_names():
 
 
 def leftovers(before):
-    """Programs, links and maps of ours that came after `before` and belong to no other agent."""
+    """Programs, links and maps of ours that came after `before` and that nobody else holds."""
     found = []
     ours = set()
     maps = map_names()
 
     def abandoned(item):
-        return not any(pid_is_lorisd(pid) for pid in owners(item))
+        return all(in_our_group(pid) for pid in owners(item))
 
     for prog in bpf_objects("prog"):
         if prog["id"] not in before["prog"] and prog.get("name", "").startswith("on_"):
@@ -64,11 +64,12 @@ def leftovers(before):
     return found
 
 
-def pid_is_lorisd(pid):
+def in_our_group(pid):
+    """Whether a process that holds something was started by this test, or is gone."""
     try:
-        return "loris" in os.readlink(f"/proc/{pid}/exe")
-    except OSError:
-        return False
+        return os.getpgid(pid) == os.getpgid(0)
+    except ProcessLookupError:
+        return True
 
 
 def expect_nothing_left(before, seconds=20):

@@ -3,12 +3,15 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
 
 from support import (Agent, check_ledger, expect, expect_equal, limit, need, run_workload, scratch,
                      user, workload)
+
+SUPPRESSIONS = pathlib.Path(__file__).parent / "valgrind.supp"
 
 SMALL_RINGS = "rings:\n  latency: 64KiB\n  rare: 64KiB\n"
 
@@ -104,7 +107,8 @@ def runs_clean_under_valgrind():
     with scratch() as folder:
         log = folder / "valgrind.log"
         with Agent(SMALL_RINGS, wrapper=["valgrind", "--quiet", "--leak-check=full",
-                                         "--error-exitcode=99", f"--log-file={log}"]) as agent:
+                                         "--error-exitcode=99", f"--log-file={log}",
+                                         f"--suppressions={SUPPRESSIONS}"]) as agent:
             agent.attach("syscall:getppid", user("many_calls", "work"))
             run_workload("many_calls", "calls=5000")
             agent.settled(user("many_calls", "work"), entered=5000)

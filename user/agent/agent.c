@@ -124,8 +124,7 @@ int agent_ready_kernel(struct agent *agent, struct diag *reterr_diag)
     if (!error && !agent->counters)
         error = kernel_counters_new(agent->kernel, &agent->counters);
     if (!error)
-        error =
-            probe_set_new(agent->kernel, hash_seed(), admit_probe, agent, &agent->probes);
+        error = probe_set_new(agent->kernel, hash_seed(), admit_probe, agent, &agent->probes);
     if (error)
         return diag_set(reterr_diag, -error, "cannot set up the tables: %s", strerror(-error));
     malloc_trim(0);

@@ -7,8 +7,7 @@
 #include "agent/answers.h"
 
 /* Reads the filter; false: answered. */
-static bool read_filter(struct varlink_call *call, const json_t *filter,
-                        struct config_filter *into)
+static bool read_filter(struct varlink_call *call, const json_t *filter, struct config_filter *into)
 {
     const char *comm = NULL, *unit = NULL;
     if (!filter || json_is_null(filter))
@@ -34,9 +33,8 @@ static bool read_filter(struct varlink_call *call, const json_t *filter,
         return false;
     if ((comm && strlen(comm) >= sizeof(into->comm)) ||
         (unit && strlen(unit) >= sizeof(into->unit))) {
-        varlink_call_invalid_parameter(call, comm && strlen(comm) >= sizeof(into->comm)
-                                                 ? "comm"
-                                                 : "unit");
+        varlink_call_invalid_parameter(call, comm && strlen(comm) >= sizeof(into->comm) ? "comm"
+                                                                                        : "unit");
         return false;
     }
     snprintf(into->comm, sizeof(into->comm), "%s", comm ? comm : "");
@@ -44,8 +42,7 @@ static bool read_filter(struct varlink_call *call, const json_t *filter,
     return true;
 }
 
-static bool read_target(struct varlink_call *call, const json_t *given,
-                        struct config_target *into)
+static bool read_target(struct varlink_call *call, const json_t *given, struct config_target *into)
 {
     const char *text = NULL, *errors = NULL, *attach = NULL;
     if (!json_is_object(given)) {

@@ -273,8 +273,7 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
     write_drain(agent, json);
     write_attach_kinds(agent, json);
     json_u64(json, "probes_attached", agent->probes ? probe_set_attached(agent->probes) : 0);
-    json_u64(json, "series",
-             agent->series ? series_table_figures(agent->series).series_count : 0);
+    json_u64(json, "series", agent->series ? series_table_figures(agent->series).series_count : 0);
     if (with_probes) {
         write_probes(agent, json);
     } else {

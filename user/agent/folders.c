@@ -64,10 +64,10 @@ static void want_folder(const char *path, void *context)
         return;
     agent->folders = folders;
     struct folder_watch folder = {.path = strdup(path), .wanted = true};
-    int error = folder.path ? sd_event_add_inotify(agent->event, &folder.source, path,
-                                                   IN_CREATE | IN_MOVED_TO | IN_ONLYDIR,
-                                                   on_change, agent)
-                            : -ENOMEM;
+    int error = folder.path
+                    ? sd_event_add_inotify(agent->event, &folder.source, path,
+                                           IN_CREATE | IN_MOVED_TO | IN_ONLYDIR, on_change, agent)
+                    : -ENOMEM;
     if (error < 0) {
         log_line(LOG_NOTICE, "changes of %s cannot be noticed: %s", path, strerror(-error));
         free(folder.path);

@@ -148,8 +148,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     struct agent *agent = context;
     (void)source;
     (void)info;
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-               (unsigned long long)agent_now_ns() / 1000);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)agent_now_ns() / 1000);
     if (agent->summaries && line_file_reopen(agent->summaries)) /* also when a reload fails */
         log_line(LOG_ERR, "cannot open %s again", agent->config->summaries_path);
     reload(agent);
@@ -255,8 +254,7 @@ static int load_config(const struct options *options, struct config **ret_config
     bool private = options->client_fd >= 0;
     int error = private && !options->config_path
                     ? config_default(ret_config)
-                    : config_load(options->config_path ? options->config_path
-                                                       : CONFIG_PATH_DEFAULT,
+                    : config_load(options->config_path ? options->config_path : CONFIG_PATH_DEFAULT,
                                   ret_config, &diag);
     if (error)
         return log_failure(error, &diag);

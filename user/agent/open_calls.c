@@ -12,8 +12,7 @@ static void add_listed(struct open_call_table *table, const struct loris_open_ca
             capacity = OPEN_CALLS_LISTED_MAX;
         if (capacity <= table->count)
             return;
-        struct loris_open_call *calls =
-            reallocarray(table->calls, capacity, sizeof(*calls));
+        struct loris_open_call *calls = reallocarray(table->calls, capacity, sizeof(*calls));
         if (!calls)
             return;
         table->calls = calls;
@@ -113,8 +112,7 @@ int probe_ledger_read(struct agent *agent, const struct probe *probe,
         ledger.abandoned += open - ledger.in_flight;
     }
     ledger.closes = kernel->entered == kernel->returned + ledger.abandoned + ledger.in_flight &&
-                    kernel->returned ==
-                        kernel->submitted + kernel->ring_full + kernel->counted &&
+                    kernel->returned == kernel->submitted + kernel->ring_full + kernel->counted &&
                     kernel->submitted == ledger.decoded + ledger.malformed &&
                     ledger.decoded + kernel->counted + kernel->ring_full == ledger.in_series;
     *ret_ledger = ledger;

@@ -15,10 +15,10 @@
  * whoever looks wants to see it. */
 #define LINGER_NS (5 * SECOND_NS)
 
-#define REAP_MAX      4096
-#define SWEEP_MAX     4096
-#define CATCH_UP_MAX  64 /* passes: a storm must not hold up an answer for ever */
-#define UPKEEP_NS     SECOND_NS
+#define REAP_MAX     4096
+#define SWEEP_MAX    4096
+#define CATCH_UP_MAX 64 /* passes: a storm must not hold up an answer for ever */
+#define UPKEEP_NS    SECOND_NS
 
 static uint64_t who_of(uint32_t pid, uint32_t start_tick)
 {
@@ -64,8 +64,8 @@ static void on_latency(const struct loris_latency_event *event, void *context)
         .level = SERIES_PROCESS,
         .who = who_of(event->pid, event->start_tick),
     };
-    series_table_record(agent->series, key, event->latency_ns,
-                        event->flags & LORIS_LATENCY_ERROR, pass->now_ns);
+    series_table_record(agent->series, key, event->latency_ns, event->flags & LORIS_LATENCY_ERROR,
+                        pass->now_ns);
 }
 
 static void on_process(const struct loris_process_event *event, void *context)
@@ -250,8 +250,8 @@ void pump_catch_up(struct agent *agent)
 static int listen_to_ring(struct agent *agent, int fd)
 {
     sd_event_source *source = NULL;
-    int error = sd_event_add_io(agent->event, &source, fd, EPOLLIN | EPOLLET, on_ring_half_full,
-                                agent);
+    int error =
+        sd_event_add_io(agent->event, &source, fd, EPOLLIN | EPOLLET, on_ring_half_full, agent);
     if (error < 0)
         return error;
     agent->ring_sources[agent->ring_sources_count++] = source;
@@ -291,8 +291,8 @@ int pump_start(struct agent *agent)
     error = listen_to_rings(agent);
     if (!error)
         error = sd_event_add_time_relative(agent->event, &agent->drain_timer, CLOCK_MONOTONIC,
-                                           agent->config->drain_min_ns / 1000, 1000,
-                                           on_drain_timer, agent);
+                                           agent->config->drain_min_ns / 1000, 1000, on_drain_timer,
+                                           agent);
     return error < 0 ? error : 0;
 }
 

@@ -31,20 +31,18 @@ static uint32_t ring_bytes(uint64_t budget, uint32_t cpus, uint64_t share)
 struct sizing sizing_of(const struct config *config, uint32_t cpus)
 {
     uint64_t budget = config->memory_budget_bytes;
-    uint64_t probe_bytes = cpus * sizeof(struct loris_ledger) + 8 +
-                           (LORIS_SKETCH_PAGES + 1) * 4 + LORIS_SKETCH_PAGES * 8;
+    uint64_t probe_bytes = cpus * sizeof(struct loris_ledger) + 8 + (LORIS_SKETCH_PAGES + 1) * 4 +
+                           LORIS_SKETCH_PAGES * 8;
     uint64_t page_bytes = (uint64_t)cpus * LORIS_PAGE_BUCKETS * 8;
     struct sizing sizing = {
         .kernel =
             {
-                .probes_max =
-                    (uint32_t)clamp(config->probes_max, 1, clamp(budget / 32 / probe_bytes, 512,
-                                                                 LORIS_PROBES_MAX)),
+                .probes_max = (uint32_t)clamp(
+                    config->probes_max, 1, clamp(budget / 24 / probe_bytes, 512, LORIS_PROBES_MAX)),
                 .sketch_pages = (uint32_t)clamp(budget / 64 / page_bytes, 64, 16384),
                 .waits_max = (uint32_t)clamp(budget / 64 / 144, 1024, 65536),
-                .latency_ring_bytes = config->ring_latency_bytes
-                                          ? config->ring_latency_bytes
-                                          : ring_bytes(budget, cpus, 64),
+                .latency_ring_bytes = config->ring_latency_bytes ? config->ring_latency_bytes
+                                                                 : ring_bytes(budget, cpus, 64),
                 .rare_ring_bytes = config->ring_rare_bytes ? config->ring_rare_bytes
                                                            : ring_bytes(budget, cpus, 64),
             },

@@ -117,8 +117,8 @@ static void mark_probe(const struct probe *probe, void *context)
     if (marking->error)
         return;
     marking->error =
-        rollup_new(marking->agent->series, probe->id, 0, marking->now_ns,
-                    group_function(mark->by), marking->agent, &mark->rollups[mark->count]);
+        rollup_new(marking->agent->series, probe->id, 0, marking->now_ns, group_function(mark->by),
+                   marking->agent, &mark->rollups[mark->count]);
     if (!marking->error)
         mark->probes[mark->count++] = probe->id;
 }
@@ -200,7 +200,7 @@ static void name_row(struct agent *agent, struct series_json *series)
         const struct process_id id = {(uint32_t)(key.who >> 32), (uint32_t)key.who};
         const struct process *process = process_table_find(agent->processes, id);
         series->pid = id.pid;
-        series->comm = process ? process_table_comm(agent->processes, process->comm_id)
+        series->comm = process  ? process_table_comm(agent->processes, process->comm_id)
                        : id.pid ? NULL
                                 : "(kernel)";
         series->unit = process ? process_table_unit(agent->processes, process->unit_id) : NULL;
@@ -248,8 +248,7 @@ static bool row_is_wanted(const struct stats_query *query, const struct rollup_r
     return row->key.level == SERIES_PROCESS && row->key.who >> 32 == query->pid;
 }
 
-static int make_rollup(struct making *making, const struct probe *probe,
-                       struct rollup **ret_rollup)
+static int make_rollup(struct making *making, const struct probe *probe, struct rollup **ret_rollup)
 {
     const struct stats_query *query = making->query;
     struct agent *agent = making->agent;
@@ -260,6 +259,8 @@ static int make_rollup(struct making *making, const struct probe *probe,
     const struct rollup *before = marked_rollup(making->mark, probe->id);
     if (!error && query->since_mark && before)
         error = rollup_subtract(rollup, before, pump_parent, agent);
+    if (!error)
+        error = rollup_cut(rollup, agent->sizing.answer_rows_max);
     if (error)
         return error;
     rollup_spread(rollup);

@@ -20,8 +20,7 @@ static int resolve_unit(struct agent *agent, const char *unit, struct process_fi
 
 /* Sets up the kernel's filter for what was wanted; 0 for everybody. */
 static int make_filter(struct agent *agent, const struct config_target *wanted,
-                       const struct target *target, uint8_t *ret_filter,
-                       struct diag *reterr_diag)
+                       const struct target *target, uint8_t *ret_filter, struct diag *reterr_diag)
 {
     const struct config_filter *asked = &wanted->filter;
     struct process_filter filter = {
@@ -212,9 +211,11 @@ static void attach_configured(struct agent *agent, const struct config_target *w
     struct diag diag = {0};
     _cleanup_(attach_report_done) struct attach_report report = {0};
     int error = targets_attach(agent, wanted, &report, &diag);
+    bool named = strstr(diag.what, wanted->text);
     if (error)
-        log_line(wanted->optional ? LOG_NOTICE : LOG_WARNING, "%s is not watched: %s%s%s",
-                 wanted->text, diag.what, diag.hint[0] ? "; " : "", diag.hint);
+        log_line(wanted->optional ? LOG_NOTICE : LOG_WARNING, "not watched: %s%s%s%s%s",
+                 named ? "" : wanted->text, named ? "" : ": ", diag.what, diag.hint[0] ? "; " : "",
+                 diag.hint);
     else
         log_line(LOG_INFO, "%s is watched: %u probe%s", wanted->text, report.attached,
                  report.attached == 1 ? "" : "s");

@@ -43,8 +43,10 @@ DEFINE_CLEANUP(struct rollup *, rollup_free);
  *
  * Counts, errors, sums and every bucket, each summed over the rows, are exactly those of the calls
  * between. Whatever is missing in a row because it was folded upward meanwhile is taken out of the
- * rows on its chain of parents; where calls before and after cannot be told apart any more, the
- * row is marked estimated. Calls made before such a fold are in the row that they were folded to.
+ * rows on its chain of parents; a row in which that met a shortage is marked estimated. Calls made
+ * before such a fold are in the row that they were folded to. One thing goes unnoticed: when a
+ * part of a row of several series (by unit) moved up and as many new calls came, those are taken
+ * for the old ones, and the row above has that many more.
  *
  * Minimum and maximum of a row that had calls earlier are known as bounds of its lowest and
  * highest bucket only, narrowed to the row's extremes since start.
@@ -62,6 +64,10 @@ int rollup_subtract(struct rollup *now, const struct rollup *earlier, series_par
  * attributed, the one row UNATTRIBUTED remains as it is.
  */
 void rollup_spread(struct rollup *rollup);
+
+/* Keeps the busiest max_rows (0: all); the others become part of the row OTHER, so that sums stay.
+ * -ENOMEM leaves a rollup that can only be freed. */
+int rollup_cut(struct rollup *rollup, size_t max_rows) _must_check_;
 
 struct derived {
     uint64_t mean_ns, min_ns, max_ns; /* 0 without calls */

@@ -141,6 +141,7 @@ void series_store_prefetch(const struct series_table *table, struct series_key k
     const char *series = (const char *)series_at(table, (entry & ID_MASK) - 1);
     __builtin_prefetch(series, 1);
     __builtin_prefetch(series + 64, 1);
+    __builtin_prefetch(series + 128, 1);
 }
 
 /* --- store -------------------------------------------------------------------------------------

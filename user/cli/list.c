@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* loris list: what could be watched, asked of the running agent or a private one. */
+/* loris list: what could be watched, asked of a private agent. */
 #include <errno.h>
 
 #include "cli/agent_access.h"
@@ -62,23 +62,6 @@ static int print_found(const struct invocation *invocation, const json_t *reply)
     return output_exit_code(r);
 }
 
-/* Neither a missing agent nor a missing permission keeps anybody from looking: a private agent
- * sees what its user may see. */
-static int reach_agent(const struct invocation *invocation, struct query_client **ret_client,
-                       struct private_agent **ret_agent)
-{
-    struct diag diag;
-    int r = query_client_open(invocation->socket_path, ret_client, &diag);
-    if (r == 0)
-        return 0;
-    bool is_absent = r == -ENOENT || r == -ECONNREFUSED || r == -EACCES || r == -ENOTDIR;
-    if (is_absent && !invocation->socket_given)
-        r = private_agent_start(ret_agent, &diag);
-    if (r < 0)
-        message_diag(&diag);
-    return message_exit_code(r);
-}
-
 int command_list(const struct invocation *invocation)
 {
     uint64_t limit = 0;
@@ -98,13 +81,15 @@ int command_list(const struct invocation *invocation)
         message_say("no memory for the question");
         return EXIT_CODE_FAILED;
     }
+    /* Always a private agent: it sees what its user may see, and reads strangers' files with no
+     * other's rights. */
     _cleanup_(private_agent_stop_cleanup) struct private_agent *agent = NULL;
-    _cleanup_(query_client_free_cleanup) struct query_client *client = NULL;
-    code = reach_agent(invocation, &client, &agent);
-    if (code != 0)
-        return code;
+    r = private_agent_start(&agent, &diag);
+    if (r < 0) {
+        message_diag(&diag);
+        return message_exit_code(r);
+    }
     _cleanup_json_ json_t *reply = NULL;
-    code = agent_access_call(client ? client : private_agent_client(agent), "List", parameters,
-                             &reply);
+    code = agent_access_call(private_agent_client(agent), "List", parameters, &reply);
     return code != 0 ? code : print_found(invocation, reply);
 }

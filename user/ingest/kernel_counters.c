@@ -227,15 +227,21 @@ int kernel_counters_take(struct kernel_counters *counters, uint32_t probe,
             error = take_page(&take, page, directory[page]);
     if (!error && ledger.sketch_coarse)
         error = take_coarse(&take, probe);
-    /* Pages that were taken before an error stay taken; their gain is reported all the same. */
-    gain.errors = ledger.sketch_errors - taken->errors;
-    gain.sum_ns = ledger.sketch_sum_ns - taken->sum_ns;
+    if (error && gain.count == 0)
+        return error;
+    /* Read after the pages, so that what they hold has its time and errors; pages that were taken
+     * before an error stay taken, and are reported. */
+    int ledger_error = kernel_counters_ledger(counters, probe, &ledger);
+    if (!ledger_error) {
+        gain.errors = ledger.sketch_errors - taken->errors;
+        gain.sum_ns = ledger.sketch_sum_ns - taken->sum_ns;
+        taken->errors = ledger.sketch_errors;
+        taken->sum_ns = ledger.sketch_sum_ns;
+    }
     gain.min_ns = ~ledger.sketch_min_inverted;
     gain.max_ns = ledger.sketch_max_ns;
-    taken->behind = error || gain.count != calls - taken->calls;
     taken->calls += gain.count;
-    taken->errors = ledger.sketch_errors;
-    taken->sum_ns = ledger.sketch_sum_ns;
+    taken->behind = error || ledger_error || taken->calls != calls;
     *ret_gain = gain;
-    return gain.count ? 0 : error;
+    return 0;
 }

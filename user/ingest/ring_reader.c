@@ -74,7 +74,7 @@ uint32_t ring_reader_consume(struct ring_reader *reader, uint32_t max_records,
             break;
         uint64_t length = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
         uint64_t step = (length + HEADER_BYTES + 7) & ~7ull;
-        if (step > produced - consumed) {
+        if (step > produced - consumed || step > reader->mask + 1) {
             reader->broken++;
             consumed = produced;
             break;

@@ -8,7 +8,8 @@
 
 #define BATCH_RECORDS 256
 
-/* Reads fixed-size records until the iterator ends; a torn record is an error of the kernel side. */
+/* Reads fixed-size records until the iterator ends; a torn record is an error of the kernel side.
+ */
 static int read_records(int fd, void *batch, size_t record_bytes,
                         void (*on_record)(const void *record, void *context), void *context)
 {

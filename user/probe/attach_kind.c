@@ -115,7 +115,7 @@ static int try_kernel(struct kernel_side *side, const struct trial *trial, struc
                     strerror(-link_fd));
 }
 
-int attach_kind_try(struct kernel_side *side, enum attach_kind kind, struct diag *reterr_diag)
+static int try_kind(struct kernel_side *side, enum attach_kind kind, struct diag *reterr_diag)
 {
     static const enum kernel_program programs[ATTACH_KINDS] = {
         [ATTACH_KPROBE] = KERNEL_KPROBE_ENTRY,
@@ -141,4 +141,16 @@ int attach_kind_try(struct kernel_side *side, enum attach_kind kind, struct diag
     default:
         return 0; /* raw and BTF tracepoints came with the core programs */
     }
+}
+
+int attach_kind_try(struct attach_trials *trials, struct kernel_side *side, enum attach_kind kind,
+                    struct diag *reterr_diag)
+{
+    if (!trials->tried[kind]) {
+        trials->outcome[kind] = try_kind(side, kind, &trials->refusal[kind]) ? -EOPNOTSUPP : 0;
+        trials->tried[kind] = true;
+    }
+    if (trials->outcome[kind] && reterr_diag)
+        *reterr_diag = trials->refusal[kind];
+    return trials->outcome[kind];
 }

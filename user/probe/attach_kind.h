@@ -26,7 +26,14 @@ enum attach_kind {
 const char *attach_kind_name(enum attach_kind kind);
 int attach_kind_parse(const char *word, enum attach_kind *ret_kind) _must_check_; /* -EINVAL */
 
+/* What was tried before, since trying loads programs and waits for the kernel. Zero at first. */
+struct attach_trials {
+    bool tried[ATTACH_KINDS];
+    int outcome[ATTACH_KINDS];
+    struct diag refusal[ATTACH_KINDS];
+};
+
 /* Tries user-function kinds on a function of this program, kernel kinds on one that every kernel
- * has; takes milliseconds. -EOPNOTSUPP with the reason. */
-int attach_kind_try(struct kernel_side *side, enum attach_kind kind,
+ * has; the first time takes milliseconds. -EOPNOTSUPP with the reason. */
+int attach_kind_try(struct attach_trials *trials, struct kernel_side *side, enum attach_kind kind,
                     struct diag *reterr_diag) _must_check_;

@@ -177,7 +177,7 @@ static int link_edges(const struct attach_job *job, enum attach_kind kind, const
 {
     size_t links_before = job->links->count;
     _cleanup_(refusals_done) struct refusals refusals = {0};
-    int error = attach_kind_try(job->side, kind, reterr_diag);
+    int error = attach_kind_try(job->trials, job->side, kind, reterr_diag);
     if (error)
         return -EOPNOTSUPP;
     for (size_t i = 0; i < plan_count; i++) {
@@ -274,7 +274,7 @@ int attach_kernel_functions(const struct attach_job *job, enum attach_kind kind,
                             struct diag *reterr_diag)
 {
     if (kind == ATTACH_FENTRY) {
-        if (attach_kind_try(job->side, kind, reterr_diag))
+        if (attach_kind_try(job->trials, job->side, kind, reterr_diag))
             return -EOPNOTSUPP;
         for (size_t i = 0; i < count; i++) {
             int error = attach_fentry(job, &places[i]);

@@ -20,6 +20,7 @@ typedef void (*attach_refused_fn)(const struct attach_place *place, int error, v
 
 struct attach_job {
     struct kernel_side *side;
+    struct attach_trials *trials;
     struct link_set *links;
     attach_refused_fn on_refused;
     void *context;

@@ -31,6 +31,7 @@ struct probe_set {
     struct watch **watches;
     size_t watches_count;
     struct tracepoint_groups tracepoints;
+    struct attach_trials trials;
 };
 
 void attach_report_done(struct attach_report *report)
@@ -141,6 +142,11 @@ struct kernel_side *probe_set_side(struct probe_set *set)
 struct tracepoint_groups *probe_set_tracepoints(struct probe_set *set)
 {
     return &set->tracepoints;
+}
+
+struct attach_trials *probe_set_trials(struct probe_set *set)
+{
+    return &set->trials;
 }
 
 /* The slot that holds the name, or the empty one where it would go. */

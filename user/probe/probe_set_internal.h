@@ -36,6 +36,7 @@ int place_list_add(struct place_list *list, struct attach_place place) _must_che
 
 struct kernel_side *probe_set_side(struct probe_set *set);
 struct tracepoint_groups *probe_set_tracepoints(struct probe_set *set);
+struct attach_trials *probe_set_trials(struct probe_set *set);
 
 /*
  * The probe of this name within the watch, made when it is new. -EEXIST: another target has it,

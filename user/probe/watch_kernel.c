@@ -116,8 +116,8 @@ static int climb_down(struct finding *finding)
     int error = 0;
     for (size_t i = 0; i < rungs && open.count > 0; i++) {
         struct leftover leftover = {0};
-        const struct attach_job job = {probe_set_side(finding->set), &watch->links, on_refused,
-                                       &leftover};
+        const struct attach_job job = {probe_set_side(finding->set), probe_set_trials(finding->set),
+                                       &watch->links, on_refused, &leftover};
         error =
             attach_kernel_functions(&job, ladder[i], open.places, open.count, finding->reterr_diag);
         if (!error)
@@ -138,14 +138,6 @@ static int climb_down(struct finding *finding)
     }
     if (!first)
         place_list_done(&open);
-    if (error) {
-        char why[sizeof(finding->reterr_diag->what)];
-        snprintf(why, sizeof(why), "%s", finding->reterr_diag->what);
-        diag_set(finding->reterr_diag, -error, "%s cannot be attached: %s",
-                 watch->request.target.text, why);
-        diag_hint(finding->reterr_diag, "this kernel takes neither fentry nor kprobes: "
-                                        "is it locked down, or built without CONFIG_KPROBES?");
-    }
     return error;
 }
 
@@ -166,12 +158,35 @@ static int refuse_foreign_kind(const struct watch *watch, struct diag *reterr_di
     }
 }
 
+/* Says so at once where no rung holds: listing 50,000 functions first would help nobody. */
+static int find_a_rung(struct probe_set *set, const struct watch *watch, struct diag *reterr_diag)
+{
+    static const enum attach_kind kinds[] = {ATTACH_FENTRY, ATTACH_KPROBE_SESSION,
+                                             ATTACH_KPROBE_MULTI, ATTACH_KPROBE};
+    const char *text = watch->request.target.text;
+    enum attach_kind wanted = watch->request.attach;
+    struct diag refusal = {0};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if ((wanted == ATTACH_AUTO || wanted == kinds[i]) &&
+            attach_kind_try(probe_set_trials(set), probe_set_side(set), kinds[i], &refusal) == 0)
+            return 0;
+    if (wanted != ATTACH_AUTO)
+        return diag_set(reterr_diag, EOPNOTSUPP, "%s cannot be attached through %s: %s", text,
+                        attach_kind_name(wanted), refusal.what);
+    return diag_set(reterr_diag, EOPNOTSUPP,
+                    "%s: this kernel takes neither fentry nor kprobes (locked down, or built "
+                    "without CONFIG_KPROBES)",
+                    text);
+}
+
 int watch_attach_kernel(struct probe_set *set, struct watch *watch, struct attach_report *report,
                         struct diag *reterr_diag)
 {
     const struct target *target = &watch->request.target;
     _cleanup_(kernel_functions_free_cleanup) struct kernel_functions *functions = NULL;
     int error = refuse_foreign_kind(watch, reterr_diag);
+    if (!error)
+        error = find_a_rung(set, watch, reterr_diag);
     if (!error)
         error = kernel_functions_open(&functions, reterr_diag);
     if (error)

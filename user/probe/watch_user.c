@@ -172,8 +172,8 @@ static int link_returns(struct finding *finding, const struct attach_job *job, c
 
 static int link_found(struct finding *finding, const char *path)
 {
-    const struct attach_job job = {probe_set_side(finding->set), &finding->watch->links, on_refused,
-                                   finding};
+    const struct attach_job job = {probe_set_side(finding->set), probe_set_trials(finding->set),
+                                   &finding->watch->links, on_refused, finding};
     int error = 0;
     if (finding->returns.count > 0)
         error = link_returns(finding, &job, path);
@@ -397,7 +397,8 @@ int watch_attach_usdt(struct probe_set *set, struct watch *watch, struct attach_
         error = pin_file(object, &fd, pinned_path, reterr_diag);
     if (error)
         return error;
-    const struct attach_job job = {probe_set_side(set), &watch->links, on_refused, &finding};
+    const struct attach_job job = {probe_set_side(set), probe_set_trials(set), &watch->links,
+                                   on_refused, &finding};
     mark_placed(&finding, &finding.entries, ATTACH_UPROBE_MULTI);
     error = attach_user_marks(&job, pinned_path, finding.entries.places, finding.entries.count,
                               finding.exits.places, finding.exits.count, reterr_diag);

@@ -41,6 +41,7 @@ struct kernel_side {
     uint32_t pages_used;         /* ids from 1 */
     enum kernel_map failing_map; /* read fails with EIO; KERNEL_MAPS: none */
     uint32_t reads;
+    void (*before_page)(void); /* runs once, when a page is read */
 };
 
 static struct kernel_side side;
@@ -86,6 +87,8 @@ int fake_bpf_map_lookup_elem(int fd, const void *key, void *value)
         return 0;
     case KERNEL_MAP_SKETCH_PAGES:
         assert_in_range(index, 1, side.pages_used);
+        if (side.before_page)
+            take_ptr(side.before_page)();
         memcpy(value, side.pages[index], sizeof(side.pages[index]));
         return 0;
     default:
@@ -265,6 +268,44 @@ static void a_count_behind_the_ledger_comes_with_the_next_take(void **state)
     assert_int_equal(take(fixture, 1).count, 1);
 }
 
+static void call_in_between(void)
+{
+    count_call(1, 2, 1000, true);
+}
+
+/* A call between the reads of ledger and page is in the page, so its time must be there, too. */
+static void a_count_comes_with_its_errors_and_sum(void **state)
+{
+    struct fixture *fixture = *state;
+    count_call(1, 0, 1000, false);
+    side.before_page = call_in_between;
+    struct kernel_gain gain = take(fixture, 1);
+    assert_int_equal(gain.count, 2);
+    assert_int_equal(gain.errors, 1);
+    assert_int_equal(gain.sum_ns, 2000);
+    gain = take(fixture, 1);
+    assert_int_equal(gain.count, 0);
+    assert_int_equal(gain.sum_ns, 0);
+}
+
+/* The time is written before the page: a take in between must keep it for the next. */
+static void a_sum_without_its_call_waits_for_it(void **state)
+{
+    struct fixture *fixture = *state;
+    count_call(1, 0, 1000, false);
+    side.ledger[1][0].counted++; /* of a call that has come no further */
+    assert_int_equal(take(fixture, 1).sum_ns, 1000);
+    side.ledger[1][0].sketch_sum_ns += 1000;
+    struct kernel_gain gain = take(fixture, 1);
+    assert_int_equal(gain.count, 0);
+    assert_int_equal(gain.sum_ns, 0);
+    side.pages[side.directory[1][loris_sketch_bucket(1000) / LORIS_PAGE_BUCKETS]][0]
+              [loris_sketch_bucket(1000) % LORIS_PAGE_BUCKETS]++;
+    gain = take(fixture, 1);
+    assert_int_equal(gain.count, 1);
+    assert_int_equal(gain.sum_ns, 1000);
+}
+
 /* A failed take reports nothing, so nothing may be taken for reported: errors and sum included. */
 static void what_a_failed_take_left_comes_with_the_next(void **state)
 {
@@ -383,6 +424,8 @@ int main(void)
         COUNTERS_TEST(calls_without_a_page_are_reported_by_their_power_of_two),
         COUNTERS_TEST(a_count_that_ran_ahead_of_the_ledger_is_not_taken_twice),
         COUNTERS_TEST(a_count_behind_the_ledger_comes_with_the_next_take),
+        COUNTERS_TEST(a_count_comes_with_its_errors_and_sum),
+        COUNTERS_TEST(a_sum_without_its_call_waits_for_it),
         COUNTERS_TEST(what_a_failed_take_left_comes_with_the_next),
         COUNTERS_TEST(a_probe_that_was_reset_begins_again),
         COUNTERS_TEST(agrees_with_a_plain_array_over_random_calls),
