@@ -156,6 +156,35 @@ check-unit: ## unit tests under ASan and UBSan; no root needed
 	$(QUIET)$(MAKE) --no-print-directory VARIANT=asan unit-binaries
 	$(QUIET)tests/run-unit build/asan/tests/unit
 
+# --- tests that need root and a kernel -------------------------------------------------------
+
+# tests/bpf/NAME.bpf.c is loaded by NAME_test.c through its skeleton; tests without one use the
+# stages. They are built without sanitizers, against the release objects.
+BPF_TESTS := build/bpf-tests
+BPF_TEST_PARTS := $(patsubst tests/bpf/%.bpf.c,%,$(sort $(wildcard tests/bpf/*.bpf.c)))
+BPF_TEST_SKELETONS := $(BPF_TEST_PARTS:%=$(BPF_TESTS)/%.skel.h)
+BPF_TEST_BINARIES := $(patsubst tests/bpf/%.c,$(BPF_TESTS)/%,$(sort $(wildcard tests/bpf/*_test.c)))
+
+$(BPF_TESTS)/%.bpf.o: tests/bpf/%.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(QUIET)$(BPF_CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BPF_TESTS)/%.skel.h: $(BPF_TESTS)/%.bpf.o
+	$(call say,SKELETON,$@)
+	$(QUIET)$(BPFTOOL) gen skeleton $< name $* > $@.new && mv $@.new $@
+
+$(BPF_TESTS)/%_test.o: tests/bpf/%_test.c Makefile | $(BPF_TEST_SKELETONS)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(QUIET)$(CC) $(CFLAGS_ALL) -I$(BPF_TESTS) -c $< -o $@
+
+$(BPF_TESTS)/%_test: $(BPF_TESTS)/%_test.o $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(QUIET)$(CC) $(LINK) $^ $(LIBS_AGENT) -lcmocka -lm -o $@
+
+.SECONDARY: $(BPF_TEST_SKELETONS) $(BPF_TEST_PARTS:%=$(BPF_TESTS)/%.bpf.o) $(BPF_TEST_BINARIES:%=%.o)
+
 # Programs with known truth that the end-to-end tests watch.
 WORKLOAD_SOURCES := $(sort $(wildcard tests/e2e/workloads/*.c tests/e2e/workloads/*.cc))
 WORKLOADS := $(patsubst tests/e2e/workloads/%,build/workloads/%,$(basename $(WORKLOAD_SOURCES)))
@@ -172,6 +201,18 @@ build/workloads/%: tests/e2e/workloads/%.cc Makefile
 
 .PHONY: workloads
 workloads: $(WORKLOADS)
+
+.PHONY: deps-check
+deps-check:
+	$(QUIET)sh packaging/install-deps.sh build run test
+
+# The warnings of two compilers are errors here.
+.PHONY: check
+check: deps-check ## install what is missing, build with gcc and clang, run all tests (root)
+	$(QUIET)$(MAKE) --no-print-directory WERROR=1 all workloads $(BPF_TEST_BINARIES)
+	$(QUIET)$(MAKE) --no-print-directory WERROR=1 VARIANT=clang all
+	$(QUIET)$(MAKE) --no-print-directory WERROR=1 VARIANT=asan unit-binaries
+	$(QUIET)tests/run
 
 # --- installation ----------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ static __always_inline const struct loris_probe_knobs *knobs_of(u32 probe)
 
 /* Kernel-internal codes that restart a syscall are not failures of it. */
 #define ERESTART_FIRST 512
-#define ERESTART_LAST 516
-#define ERRNO_LAST 4095
+#define ERESTART_LAST  516
+#define ERRNO_LAST     4095
 
 static __always_inline bool return_is_error(u32 rule, s64 value)
 {

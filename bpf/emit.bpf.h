@@ -71,5 +71,6 @@ static __always_inline void emit_submit_rare(void *event, void *ring)
 {
     struct ring_wake *wake = ring_wake_here();
     u64 unused = 0;
-    bpf_ringbuf_submit(event, submit_flags(ring, control_now().rare_ring_half, wake ? &wake->rare : &unused));
+    bpf_ringbuf_submit(
+        event, submit_flags(ring, control_now().rare_ring_half, wake ? &wake->rare : &unused));
 }

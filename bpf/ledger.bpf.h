@@ -53,6 +53,12 @@ __weak __noinline int sketch_count(u32 probe, u64 latency_ns, u32 error)
     struct loris_ledger *ledger = ledger_of(probe);
     if (!ledger)
         return 0;
+    /* Before the page: who reads the page and then the sums finds no call without its time. */
+    if (error)
+        ledger_add(ledger->sketch_errors, 1);
+    ledger_add(ledger->sketch_sum_ns, latency_ns);
+    ledger_raise(&ledger->sketch_min_inverted, ~latency_ns);
+    ledger_raise(&ledger->sketch_max_ns, latency_ns);
     u32 bucket = loris_sketch_bucket(latency_ns);
     u32 page = bucket / LORIS_PAGE_BUCKETS;
     barrier_var(page); /* so that the verifier sees the bound check on what is used */
@@ -66,10 +72,5 @@ __weak __noinline int sketch_count(u32 probe, u64 latency_ns, u32 error)
             ledger_add(coarse->count[page], 1);
         ledger_add(ledger->sketch_coarse, 1);
     }
-    if (error)
-        ledger_add(ledger->sketch_errors, 1);
-    ledger_add(ledger->sketch_sum_ns, latency_ns);
-    ledger_raise(&ledger->sketch_min_inverted, ~latency_ns);
-    ledger_raise(&ledger->sketch_max_ns, latency_ns);
     return 0;
 }

@@ -100,8 +100,7 @@ MAP_OF(sketch_page_map, BPF_MAP_TYPE_PERCPU_ARRAY, 1, 0, u32, struct sketch_page
 MAP_OF(filters_map, BPF_MAP_TYPE_ARRAY, LORIS_FILTERS_MAX, 0, u32, struct loris_filter);
 MAP_OF(filter_pids_map, BPF_MAP_TYPE_HASH, 16384, BPF_F_NO_PREALLOC, u32, u32);
 MAP_OF(open_calls_map, BPF_MAP_TYPE_TASK_STORAGE, 0, BPF_F_NO_PREALLOC, int, struct open_calls);
-MAP_OF(open_syscall_map, BPF_MAP_TYPE_TASK_STORAGE, 0, BPF_F_NO_PREALLOC, int,
-       struct open_syscall);
+MAP_OF(open_syscall_map, BPF_MAP_TYPE_TASK_STORAGE, 0, BPF_F_NO_PREALLOC, int, struct open_syscall);
 MAP_OF(open_wait_map, BPF_MAP_TYPE_HASH, 1, 0, u64, struct open_wait);
 /* Keyed by span; only the interrupt spans use their slot. */
 MAP_OF(open_interrupt_map, BPF_MAP_TYPE_PERCPU_ARRAY, LORIS_SPANS_MAX, 0, u32, u64);

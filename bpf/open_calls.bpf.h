@@ -34,10 +34,12 @@ __weak __noinline int open_calls_cut(struct open_calls *calls, u32 keep)
 {
     if (!calls)
         return 0;
-    u32 depth = calls->depth;
-    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX; i++)
-        if (i >= keep && i < depth)
-            open_call_abandon(open_call_at(calls, i));
+    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX; i++) {
+        u32 at = keep + i;
+        if (at >= *(volatile u32 *)&calls->depth)
+            break;
+        open_call_abandon(open_call_at(calls, at));
+    }
     calls->depth = keep;
     return 0;
 }
@@ -55,7 +57,7 @@ __weak __noinline int open_calls_alive(struct open_calls *calls, u32 probe, u64 
     u32 alive = depth;
     for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
         const struct open_call *call = open_call_at(calls, i - 1);
-        if (i > depth)
+        if (i > *(volatile u32 *)&calls->depth)
             continue;
         if (!(call->flags & OPEN_CALL_STACK) || call->frame > stack_pointer)
             break;
@@ -70,10 +72,10 @@ __weak __noinline int open_calls_find(struct open_calls *calls, u32 probe, u64 f
 {
     if (!calls)
         return 0;
-    u32 depth = calls->depth;
     for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
         const struct open_call *call = open_call_at(calls, i - 1);
-        if (i <= depth && call->probe == probe && (!frame || call->frame == frame))
+        if (i <= *(volatile u32 *)&calls->depth && call->probe == probe &&
+            (!frame || call->frame == frame))
             return i;
     }
     return 0;

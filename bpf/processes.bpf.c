@@ -126,8 +126,8 @@ int on_process_rename(u64 *ctx)
     return 0;
 }
 
-static __always_inline void emit_cgroup(u32 edge, struct cgroup *cgroup, const char *path,
-                                        u32 pid, u32 start_tick)
+static __always_inline void emit_cgroup(u32 edge, struct cgroup *cgroup, const char *path, u32 pid,
+                                        u32 start_tick)
 {
     void *ring;
     /* Only the unified hierarchy, whose number is 0, is what cgroup ids mean. */
@@ -166,8 +166,8 @@ int on_cgroup_attach(u64 *ctx)
 {
     struct task_struct *task = (struct task_struct *)ctx[2];
     if (task->pid == task->tgid)
-        emit_cgroup(LORIS_CGROUP_MIGRATE, (struct cgroup *)ctx[0], (const char *)ctx[1],
-                    task->tgid, task_start_tick(task));
+        emit_cgroup(LORIS_CGROUP_MIGRATE, (struct cgroup *)ctx[0], (const char *)ctx[1], task->tgid,
+                    task_start_tick(task));
     return 0;
 }
 

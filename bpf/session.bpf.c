@@ -13,15 +13,15 @@
 extern bool bpf_session_is_return(void *ctx) __ksym __weak;
 extern __u64 *bpf_session_cookie(void *ctx) __ksym __weak;
 #define session_is_return(ctx) bpf_session_is_return(ctx)
-#define session_cookie(ctx) bpf_session_cookie(ctx)
+#define session_cookie(ctx)    bpf_session_cookie(ctx)
 #else
 extern bool bpf_session_is_return(void) __ksym __weak;
 extern __u64 *bpf_session_cookie(void) __ksym __weak;
 #define session_is_return(ctx) bpf_session_is_return()
-#define session_cookie(ctx) bpf_session_cookie()
+#define session_cookie(ctx)    bpf_session_cookie()
 #endif
 
-#define RETURN_TRACED 0
+#define RETURN_TRACED  0
 #define RETURN_SKIPPED 1
 
 /* The kernel follows this many nested return probes of a thread (MAX_URETPROBE_DEPTH). */

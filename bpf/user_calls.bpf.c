@@ -10,8 +10,7 @@
  */
 static __always_inline int enter(struct pt_regs *ctx)
 {
-    open_calls_enter(bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx),
-                     OPEN_CALL_USER | OPEN_CALL_STACK);
+    open_calls_enter(bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), OPEN_CALL_USER | OPEN_CALL_STACK);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The few kernel types that the kernel side reads, written by hand; CO-RE finds the real offsets. */
+/* The few kernel types that the kernel side reads, written by hand; CO-RE finds the real offsets.
+ */
 #pragma once
 
 #define __VMLINUX_H__ /* makes bpf_tracing.h use the kernel's register names */

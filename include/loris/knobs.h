@@ -54,6 +54,8 @@ struct loris_control {
     __u32 user_session_program; /* program id, tells our return instances from strangers' */
 };
 
+_Static_assert(sizeof(struct loris_control) == 16, "control layout");
+
 /* Index of a built-in span in span_probes, whose value is the probe plus one, 0 when unwatched. */
 enum loris_span {
     LORIS_SPAN_BLOCK_IO = 0,

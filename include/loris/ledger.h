@@ -48,3 +48,4 @@ struct loris_rare_ledger {
 };
 
 _Static_assert(sizeof(struct loris_ledger) == 16 * 8, "ledger layout");
+_Static_assert(sizeof(struct loris_rare_ledger) == 2 * 8, "rare ledger layout");

@@ -73,11 +73,16 @@ def in_our_group(pid):
 
 
 def expect_nothing_left(before, seconds=20):
-    """The kernel frees BPF objects a moment after their last reference; then none may remain."""
+    """The kernel frees BPF objects a moment after their last reference; then none may remain.
+
+    What appears from now on is somebody else's: whoever made ours has ended."""
+    suspects = set(leftovers(before))
     try:
-        wait_for(lambda: not leftovers(before), seconds, "nothing of ours remains in the kernel")
+        wait_for(lambda: not suspects & set(leftovers(before)), seconds,
+                 "nothing of ours remains in the kernel")
     except AssertionError as error:
-        raise AssertionError(f"{error}: {leftovers(before)}") from None
+        left = sorted(suspects & set(leftovers(before)))
+        raise AssertionError(f"{error}: {left}") from None
 
 
 def memory_figures(agent):

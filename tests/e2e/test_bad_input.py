@@ -346,4 +346,11 @@ def more_clients_than_it_serves_are_turned_away():
         finally:
             for client in clients:
                 client.close()
-        wait_for(lambda: Client(agent.socket_path).call("Status"), what="new clients are served")
+
+        def served():
+            try:
+                with Client(agent.socket_path, timeout=5) as client:
+                    return client.call("Status")
+            except OSError:
+                return None
+        wait_for(served, what="new clients are served")

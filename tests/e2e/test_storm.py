@@ -114,6 +114,8 @@ def runs_clean_under_valgrind():
             agent.settled(user("many_calls", "work"), entered=5000)
             agent.stats(by="process")
             status = agent.stop(seconds=60)
-        text = log.read_text()
+        # valgrind 3.19 does not know all of bpf(2) and says so.
+        text = "\n".join(line for line in log.read_text().splitlines()
+                         if "unhandled eBPF command" not in line)
         expect(status == 0 and "lost in loss record" not in text,
                f"exit status {status}, valgrind said:\n{text[-3000:]}")

@@ -183,6 +183,12 @@ def _add_file(tree, inside, outside):
 
 
 def _libraries(binary):
-    """What the dynamic linker loads for a binary; nothing for a static one."""
+    """What the dynamic linker loads for a binary, and what it may dlopen; nothing if static."""
     listed = subprocess.run(["ldd", str(binary)], capture_output=True, text=True)
-    return sorted(set(re.findall(r"(/\S+\.so\S*)", listed.stdout)))
+    found = set(re.findall(r"(/\S+\.so\S*)", listed.stdout))
+    if found:
+        names = re.findall(rb"\0(lib[a-z]+\.so\.\d+)\0", pathlib.Path(binary).read_bytes())
+        folders = {os.path.dirname(path) for path in found}
+        found |= {os.path.join(folder, name.decode()) for name in names for folder in folders
+                  if os.path.exists(os.path.join(folder, name.decode()))}
+    return sorted(found)

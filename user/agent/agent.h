@@ -72,17 +72,17 @@ struct agent {
     sd_event_source **ring_sources;
     size_t ring_sources_count;
 
-    uint64_t upkeep_ns;   /* last time of the once-a-second work */
-    uint64_t wakeups;     /* by half-full rings */
-    uint64_t memory_used; /* at the last upkeep */
+    uint64_t upkeep_ns;         /* last time of the once-a-second work */
+    uint64_t wakeups;           /* by half-full rings */
+    uint64_t memory_used;       /* at the last upkeep */
     uint64_t unknown_latencies; /* records of probes that do not exist */
 };
 
 uint64_t agent_now_ns(void);
 
 /* --- agent.c --- */
-int agent_new(struct config *config, const char *config_path, struct agent **ret_agent)
-    _must_check_;
+int agent_new(struct config *config, const char *config_path,
+              struct agent **ret_agent) _must_check_;
 void agent_free(struct agent *agent);
 DEFINE_CLEANUP(struct agent *, agent_free);
 /* Loads the kernel side and makes the tables, once. */

@@ -18,7 +18,8 @@ struct open_call_table {
     bool sessions_known; /* calls of uprobe sessions are among them */
 };
 
-/* Walks all tasks and all series; open calls that this kernel cannot list are not there. -ENOMEM. */
+/* Walks all tasks and all series; open calls that this kernel cannot list are not there. -ENOMEM.
+ */
 int open_call_table_read(struct agent *agent, struct open_call_table *table) _must_check_;
 void open_call_table_done(struct open_call_table *table);
 

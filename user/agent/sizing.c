@@ -40,7 +40,7 @@ struct sizing sizing_of(const struct config *config, uint32_t cpus)
                 .probes_max = (uint32_t)clamp(
                     config->probes_max, 1, clamp(budget / 24 / probe_bytes, 512, LORIS_PROBES_MAX)),
                 .sketch_pages = (uint32_t)clamp(budget / 64 / page_bytes, 64, 16384),
-                .waits_max = (uint32_t)clamp(budget / 64 / 144, 1024, 65536),
+                .waits_max = (uint32_t)clamp(budget / 64 / 208, 1024, 65536),
                 .latency_ring_bytes = config->ring_latency_bytes ? config->ring_latency_bytes
                                                                  : ring_bytes(budget, cpus, 64),
                 .rare_ring_bytes = config->ring_rare_bytes ? config->ring_rare_bytes

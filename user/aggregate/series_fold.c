@@ -19,8 +19,7 @@
 #define STEPS_OVER   64u /* and over it */
 #define STEPS_POLITE 16u /* of which so many spare what was used lately */
 
-/* --- up the chain
- * --------------------------------------------------------------------------------- */
+/* --- up the chain ----------------------------------------------------------------------------- */
 
 static struct series_key parent_of(const struct series_table *table, struct series_key key)
 {
@@ -90,8 +89,7 @@ bool series_fold_if_idle(struct series_table *table, uint32_t id)
     return false;
 }
 
-/* --- pressure
- * -------------------------------------------------------------------------------------- */
+/* --- pressure --------------------------------------------------------------------------------- */
 
 static bool is_large(const struct series_table *table, const struct series *series)
 {

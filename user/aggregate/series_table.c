@@ -8,8 +8,7 @@
 
 #define PROBES_MIN 8u
 
-/* --- life
- * ------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 int series_table_new(const struct series_table_config *config, struct series_table **ret_table)
 {
@@ -39,8 +38,7 @@ void series_table_free(struct series_table *table)
     free(table);
 }
 
-/* --- probes
- * ------------------------------------------------------------------------------------------ */
+/* --- probes ----------------------------------------------------------------------------------- */
 
 static int reserve_probe_place(struct series_table *table)
 {
@@ -126,8 +124,7 @@ void series_table_remove_probe(struct series_table *table, uint32_t probe)
     table->starved = false;
 }
 
-/* --- calls
- * ------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 /* Made at need and rolled; NULL when the probe was not added. */
 static struct series *series_to_fill(struct series_table *table, struct series_key key,
@@ -188,8 +185,7 @@ void series_table_prefetch(const struct series_table *table, struct series_key k
     series_store_prefetch(table, key);
 }
 
-/* --- leaving
- * ----------------------------------------------------------------------------------------- */
+/* --- leaving ---------------------------------------------------------------------------------- */
 
 static void fold_key(struct series_table *table, struct series_key key)
 {
@@ -239,8 +235,7 @@ void series_table_set_max_bytes(struct series_table *table, uint64_t max_bytes)
     table->starved = false;
 }
 
-/* --- answers
- * ----------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 const struct series *series_table_find(const struct series_table *table, struct series_key key)
 {

@@ -14,10 +14,10 @@ struct series_json {
     const char *probe;
     uint64_t realtime_ns; /* when the answer was made */
     const struct rollup_row *row;
-    bool grouped;     /* the row is about somebody; else about everybody */
-    uint32_t pid;     /* PROCESS rows */
-    const char *comm; /* PROCESS and NAME rows; NULL: unknown */
-    const char *unit; /* PROCESS, NAME and UNIT rows; NULL: unknown */
+    bool grouped;      /* the row is about somebody; else about everybody */
+    uint32_t pid;      /* PROCESS rows */
+    const char *comm;  /* PROCESS and NAME rows; NULL: unknown */
+    const char *unit;  /* PROCESS, NAME and UNIT rows; NULL: unknown */
     double time_share; /* of the summed time of all rows of the answer */
     uint64_t lost;     /* calls of the probe that could not be measured */
     bool has_in_flight;
@@ -26,5 +26,4 @@ struct series_json {
     bool final;
 };
 
-void series_json_write(struct json_writer *json, const char *key,
-                       const struct series_json *series);
+void series_json_write(struct json_writer *json, const char *key, const struct series_json *series);

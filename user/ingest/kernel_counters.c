@@ -227,8 +227,12 @@ int kernel_counters_take(struct kernel_counters *counters, uint32_t probe,
             error = take_page(&take, page, directory[page]);
     if (!error && ledger.sketch_coarse)
         error = take_coarse(&take, probe);
-    if (error && gain.count == 0)
+    if (gain.count == 0) { /* sums stay for the take that brings their calls */
+        taken->behind = error || taken->calls != calls;
+        if (!error)
+            *ret_gain = gain;
         return error;
+    }
     /* Read after the pages, so that what they hold has its time and errors; pages that were taken
      * before an error stay taken, and are reported. */
     int ledger_error = kernel_counters_ledger(counters, probe, &ledger);

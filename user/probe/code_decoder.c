@@ -58,8 +58,7 @@ static bool can_open(void)
 
 int code_decoder_new(struct code_decoder **ret_decoder)
 {
-    _cleanup_(code_decoder_free_cleanup) struct code_decoder *decoder =
-        calloc(1, sizeof(*decoder));
+    _cleanup_(code_decoder_free_cleanup) struct code_decoder *decoder = calloc(1, sizeof(*decoder));
     if (!decoder)
         return -ENOMEM;
     int error = load(decoder);

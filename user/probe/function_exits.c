@@ -259,8 +259,9 @@ int function_exits_find(const struct object_file *object, const struct object_fu
         return r;
     r = code_decoder_new(&walk.decoder);
     if (r == -ENOENT)
-        return diag_set(reterr_diag, EOPNOTSUPP, "its code cannot be decoded: libcapstone4 is "
-                                                 "not installed");
+        return diag_set(reterr_diag, EOPNOTSUPP,
+                        "its code cannot be decoded: libcapstone4 is "
+                        "not installed");
     if (r < 0)
         return out_of_memory(&walk);
     r = walk_all(&walk);

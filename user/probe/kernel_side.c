@@ -293,13 +293,15 @@ uint64_t kernel_side_map_bytes(const struct kernel_side *side)
 
 uint64_t kernel_side_estimate_bytes(const struct kernel_side_config *config, uint32_t cpus)
 {
-    const uint64_t per_probe =
-        sizeof(struct loris_probe_knobs) + (uint64_t)cpus * sizeof(struct loris_ledger) +
-        (LORIS_SKETCH_PAGES + 1) * sizeof(uint32_t) + LORIS_SKETCH_PAGES * sizeof(uint64_t);
-    const uint64_t per_page = (uint64_t)cpus * LORIS_PAGE_BUCKETS * sizeof(uint64_t) + 8;
+    const uint64_t per_probe = sizeof(struct loris_probe_knobs) +
+                               (uint64_t)cpus * sizeof(struct loris_ledger) +
+                               (LORIS_SKETCH_PAGES + 1) * sizeof(uint32_t) +
+                               LORIS_SKETCH_PAGES * sizeof(uint64_t) + sizeof(void *);
+    const uint64_t per_page =
+        (uint64_t)cpus * LORIS_PAGE_BUCKETS * sizeof(uint64_t) + sizeof(void *) + 8;
     const uint64_t per_cpu =
         config->latency_ring_bytes + config->rare_ring_bytes + 2 * RING_OVERHEAD_BYTES;
-    const uint64_t per_wait = 2 * 72;  /* two maps; key, value, hash element */
+    const uint64_t per_wait = 2 * 104; /* two maps; key, value, element, up to two bucket heads */
     const uint64_t fixed = 300 * 1024; /* filter pids, hash buckets, small maps */
     return fixed + config->probes_max * per_probe + config->sketch_pages * per_page +
            cpus * per_cpu + config->waits_max * per_wait;

@@ -42,8 +42,8 @@ struct attach_trials *probe_set_trials(struct probe_set *set);
  * The probe of this name within the watch, made when it is new. -EEXIST: another target has it,
  * -ENOSPC: no free id, or no room for its series. ret_name: the name, owned by the probe.
  */
-int probe_set_make(struct probe_set *set, struct watch *watch, const char *name,
-                   const char *object, uint32_t *ret_id, struct diag *reterr_diag) _must_check_;
+int probe_set_make(struct probe_set *set, struct watch *watch, const char *name, const char *object,
+                   uint32_t *ret_id, struct diag *reterr_diag) _must_check_;
 /* Counts a place of the probe, attached by this kind. */
 void probe_set_placed(struct probe_set *set, uint32_t id, enum attach_kind kind, uint64_t offset);
 /* Takes back one place. */
@@ -57,8 +57,8 @@ int watch_attach_usdt(struct probe_set *set, struct watch *watch, struct attach_
 int watch_attach_kernel(struct probe_set *set, struct watch *watch, struct attach_report *report,
                         struct diag *reterr_diag) _must_check_;
 /* Syscalls and spans share their tracepoints; the probe_set keeps those links. */
-int watch_attach_syscalls(struct probe_set *set, struct watch *watch,
-                          struct attach_report *report, struct diag *reterr_diag) _must_check_;
+int watch_attach_syscalls(struct probe_set *set, struct watch *watch, struct attach_report *report,
+                          struct diag *reterr_diag) _must_check_;
 int watch_attach_span(struct probe_set *set, struct watch *watch, struct attach_report *report,
                       struct diag *reterr_diag) _must_check_;
 /* Takes a probe out of the kernel's tables of syscalls and spans. */

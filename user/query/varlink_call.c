@@ -190,8 +190,7 @@ static void dispatch_method(struct varlink_call *call, const char *full_name, co
         service_error(call, "MethodNotFound", "method", full_name);
         return;
     }
-    if (method->needs_root && varlink_call_uid(call) != 0 &&
-        varlink_call_uid(call) != geteuid()) {
+    if (method->needs_root && varlink_call_uid(call) != 0 && varlink_call_uid(call) != geteuid()) {
         service_error(call, "PermissionDenied", NULL, NULL);
         return;
     }

@@ -18,15 +18,17 @@
     TEN(each, prefix##1)                                                                           \
     TEN(each, prefix##2)                                                                           \
     TEN(each, prefix##3)                                                                           \
-    TEN(each, prefix##4) TEN(each, prefix##5) TEN(each, prefix##6) TEN(each, prefix##7)            \
-        TEN(each, prefix##8) TEN(each, prefix##9)
+    TEN(each, prefix##4)                                                                           \
+    TEN(each, prefix##5) TEN(each, prefix##6) TEN(each, prefix##7) TEN(each, prefix##8)            \
+        TEN(each, prefix##9)
 #define THOUSAND(each, prefix)                                                                     \
     HUNDRED(each, prefix##0)                                                                       \
     HUNDRED(each, prefix##1)                                                                       \
     HUNDRED(each, prefix##2)                                                                       \
     HUNDRED(each, prefix##3)                                                                       \
-    HUNDRED(each, prefix##4) HUNDRED(each, prefix##5) HUNDRED(each, prefix##6)                     \
-        HUNDRED(each, prefix##7) HUNDRED(each, prefix##8) HUNDRED(each, prefix##9)
+    HUNDRED(each, prefix##4)                                                                       \
+    HUNDRED(each, prefix##5) HUNDRED(each, prefix##6) HUNDRED(each, prefix##7)                     \
+        HUNDRED(each, prefix##8) HUNDRED(each, prefix##9)
 
 THOUSAND(FUNCTION, 0)
 THOUSAND(FUNCTION, 1)

@@ -116,8 +116,7 @@ static struct latency_stat sum_of(const struct rollup *rollup)
     return sum;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static void groups_by_process_unit_or_none(void **state)
 {
@@ -170,8 +169,7 @@ static void rows_without_calls_in_the_window_are_absent(void **state)
     series_table_free(table);
 }
 
-/* --- spreading
- * ------------------------------------------------------------------------------------ */
+/* --- spreading -------------------------------------------------------------------------------- */
 
 static void one_row_for_all_is_exact_whoever_counted(void **state)
 {
@@ -241,8 +239,7 @@ static void what_nobody_is_known_for_stays_a_row_of_its_own(void **state)
     series_table_free(table);
 }
 
-/* --- subtracting
- * ---------------------------------------------------------------------------------- */
+/* --- subtracting ------------------------------------------------------------------------------ */
 
 static struct rollup *since(const struct series_table *table, const struct rollup *mark,
                             uint64_t now_ns, rollup_group_fn group)
@@ -446,8 +443,7 @@ static void intervals_add_up_whatever_was_folded_in_between(void **state)
     run_intervals(96 * 1024, by_unit, 100);
 }
 
-/* --- derived
- * ---------------------------------------------------------------------------------------- */
+/* --- derived ---------------------------------------------------------------------------------- */
 
 static void derives_what_an_answer_shows(void **state)
 {
@@ -481,8 +477,7 @@ static void derives_what_an_answer_shows(void **state)
     series_table_free(table);
 }
 
-/* --- memory
- * ----------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 struct prepared {
     struct series_table *table;

@@ -35,8 +35,7 @@ static struct series_table *new_table(uint32_t slices)
     return table;
 }
 
-/* --- the model: every call there was
- * -------------------------------------------------------------- */
+/* --- the model: every call there was ---------------------------------------------------------- */
 
 #define CALLS_MAX 40000u
 
@@ -105,8 +104,7 @@ static void assert_window(const struct series_table *table, struct series_key ke
     latency_stat_done(&expected);
 }
 
-/* --- tests
- * ------------------------------------------------------------------------------------------ */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void windows_hold_the_calls_of_their_slices(void **state)
 {
