@@ -59,10 +59,11 @@ static __always_inline void *emit_reserve_rare(u64 size, void **ret_ring)
     if (!ring || !ledger)
         return NULL;
     void *event = bpf_ringbuf_reserve(ring, size, 0);
-    if (event)
-        __sync_fetch_and_add(&ledger->submitted, 1);
-    else
+    if (!event) {
         __sync_fetch_and_add(&ledger->ring_full, 1);
+        return NULL;
+    }
+    __sync_fetch_and_add(&ledger->submitted, 1);
     *ret_ring = ring;
     return event;
 }

@@ -18,6 +18,6 @@ int on_kernel_fexit(u64 *ctx)
 {
     u64 value = 0;
     bpf_get_func_ret(ctx, &value);
-    open_calls_return(bpf_get_attach_cookie(ctx), (u64)ctx, value);
+    open_calls_return(bpf_get_attach_cookie(ctx), (u64)ctx, true, value);
     return 0;
 }

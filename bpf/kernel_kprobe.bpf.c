@@ -15,7 +15,7 @@ int on_kprobe_entry(struct pt_regs *ctx)
 SEC("kretprobe")
 int on_kprobe_ret(struct pt_regs *ctx)
 {
-    open_calls_return(bpf_get_attach_cookie(ctx), 0, PT_REGS_RC(ctx));
+    open_calls_return(bpf_get_attach_cookie(ctx), 0, false, PT_REGS_RC(ctx));
     return 0;
 }
 
@@ -29,6 +29,6 @@ int on_kmulti_entry(struct pt_regs *ctx)
 SEC("kretprobe")
 int on_kmulti_ret(struct pt_regs *ctx)
 {
-    open_calls_return(bpf_get_attach_cookie(ctx), 0, PT_REGS_RC(ctx));
+    open_calls_return(bpf_get_attach_cookie(ctx), 0, false, PT_REGS_RC(ctx));
     return 0;
 }

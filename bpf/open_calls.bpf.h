@@ -68,17 +68,21 @@ __weak __noinline int open_calls_alive(struct open_calls *calls, u32 probe, u64 
 }
 
 /* One more than the place of the innermost call of the probe with this frame (any when 0). */
-__weak __noinline int open_calls_find(struct open_calls *calls, u32 probe, u64 frame)
+static __always_inline u32 open_calls_search(const struct open_calls *calls, u32 probe, u64 frame)
 {
-    if (!calls)
-        return 0;
     for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
-        const struct open_call *call = open_call_at(calls, i - 1);
+        const struct open_call *call = &calls->call[i - 1];
         if (i <= *(volatile u32 *)&calls->depth && call->probe == probe &&
             (!frame || call->frame == frame))
             return i;
     }
     return 0;
+}
+
+/* The same, walked by the verifier once. The frame must be a number: no pointer gets in here. */
+__weak __noinline int open_calls_find(struct open_calls *calls, u32 probe, u64 frame)
+{
+    return calls ? open_calls_search(calls, probe, frame) : 0;
 }
 
 /* Drops the innermost call when it is this very activation, begun again without an end. */
@@ -142,7 +146,8 @@ static __always_inline void open_calls_push(u32 probe, struct loris_ledger *ledg
  * it, which can only have been skipped. Returns its start time, 0 when there is none: the call
  * began before the attachment.
  */
-static __always_inline u64 open_calls_pop(u32 probe, struct task_struct *task, u64 frame)
+static __always_inline u64 open_calls_pop(u32 probe, struct task_struct *task, u64 frame,
+                                          bool frame_is_pointer)
 {
     struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
     if (!calls)
@@ -152,7 +157,8 @@ static __always_inline u64 open_calls_pop(u32 probe, struct task_struct *task, u
         return 0;
     const struct open_call *call = open_call_at(calls, depth - 1);
     if (call->probe != probe || (frame && call->frame != frame)) {
-        u32 found = open_calls_find(calls, probe, frame);
+        u32 found = frame_is_pointer ? open_calls_search(calls, probe, frame)
+                                     : (u32)open_calls_find(calls, probe, frame);
         if (!found)
             return 0;
         open_calls_cut(calls, found);
@@ -172,11 +178,12 @@ static __always_inline void open_calls_enter(u32 probe, u64 frame, u32 flags)
         open_calls_push(probe, ledger, task, frame, flags);
 }
 
-static __always_inline void open_calls_return(u32 probe, u64 frame, s64 value)
+static __always_inline void open_calls_return(u32 probe, u64 frame, bool frame_is_pointer,
+                                              s64 value)
 {
     u64 now_ns = bpf_ktime_get_ns();
     struct task_struct *task = bpf_get_current_task_btf();
-    u64 start_ns = open_calls_pop(probe, task, frame);
+    u64 start_ns = open_calls_pop(probe, task, frame, frame_is_pointer);
     struct loris_ledger *ledger = ledger_of(probe);
     if (!ledger)
         return;

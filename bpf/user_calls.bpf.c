@@ -16,7 +16,7 @@ static __always_inline int enter(struct pt_regs *ctx)
 
 static __always_inline int leave(struct pt_regs *ctx, u64 frame)
 {
-    open_calls_return(bpf_get_attach_cookie(ctx), frame, PT_REGS_RC(ctx));
+    open_calls_return(bpf_get_attach_cookie(ctx), frame, false, PT_REGS_RC(ctx));
     return 0;
 }
 

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import time
 
-from support import (Agent, check_ledger, expect, expect_equal, limit, need, run_workload, scratch,
-                     user, workload)
+from support import (ROOT, Agent, check_ledger, expect, expect_equal, limit, need, run_workload,
+                     scratch, user, workload)
 
 SUPPRESSIONS = pathlib.Path(__file__).parent / "valgrind.supp"
 

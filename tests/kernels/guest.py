@@ -38,7 +38,8 @@ for case in /cases/*.sh; do
     rm -rf /tmp/*
     echo "{mark} begin $name" >&3
     echo "loris case $name" > /dev/kmsg
-    ( cd /tmp; timeout -s KILL "$(cat "/cases/$name.limit")" sh "$case" ) >/tmp/.out 2>/tmp/.err </dev/null
+    limit=$(cat "/cases/$name.limit")
+    ( cd /tmp; timeout -s KILL "$limit" sh "$case" ) >/tmp/.out 2>/tmp/.err </dev/null
     status=$?
     cat /tmp/.out >&3
     printf '\\n{mark} stderr %s\\n' "$name" >&3

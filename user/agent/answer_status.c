@@ -8,7 +8,8 @@
 #include "agent/agent.h"
 #include "agent/answers.h"
 #include "agent/memory.h"
-#include "agent/open_calls.h"
+#include "agent/open_call_table.h"
+#include "agent/probe_ledger.h"
 
 /* Below this many processes forgotten early nobody misses their names. */
 #define FORGOTTEN_SHARE 100

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/edit_distance.h"
 #include "base/quantity.h"
 #include "base/text.h"
 

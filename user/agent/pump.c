@@ -136,9 +136,8 @@ static void on_bucket(uint32_t bucket, uint64_t count, bool is_coarse, void *con
 }
 
 /* Moves what the kernel counted since the last look into the probe's unattributed series. */
-static void take_counted(const struct probe *probe, void *context)
+static void take_counted(struct pump_pass *pass, const struct probe *probe)
 {
-    struct pump_pass *pass = context;
     struct agent *agent = pass->agent;
     struct counted counted = {0};
     struct kernel_gain gain = {0};
@@ -189,23 +188,37 @@ static void reap_processes(struct pump_pass *pass)
     process_table_reap(agent->processes, before_ns, REAP_MAX, fold_process, pass);
 }
 
-static void sample_rate(const struct probe *probe, void *context)
+static void on_ledger(uint32_t id, const struct loris_ledger *ledger, void *context)
 {
     struct pump_pass *pass = context;
-    struct agent_probe *state = &pass->agent->probe_states[probe->id];
+    const struct probe *probe = probe_set_find(pass->agent->probes, id);
+    if (probe && ledger->counted + ledger->ring_full)
+        take_counted(pass, probe);
+}
+
+static void on_ledger_upkeep(uint32_t id, const struct loris_ledger *ledger, void *context)
+{
+    struct pump_pass *pass = context;
+    struct agent_probe *state = &pass->agent->probe_states[id];
     double seconds = (double)(pass->now_ns - pass->agent->upkeep_ns) / (double)SECOND_NS;
-    struct loris_ledger ledger;
-    if (seconds <= 0 || kernel_counters_ledger(pass->agent->counters, probe->id, &ledger))
-        return;
-    state->rate_per_s = (double)(ledger.entered - state->rate_count) / seconds;
-    state->rate_count = ledger.entered;
+    if (seconds > 0)
+        state->rate_per_s = (double)(ledger->entered - state->rate_count) / seconds;
+    state->rate_count = ledger->entered;
+    on_ledger(id, ledger, context);
+}
+
+static void read_ledgers(struct pump_pass *pass, kernel_ledger_fn on_each)
+{
+    int error = kernel_counters_walk(pass->agent->counters, probe_set_end(pass->agent->probes),
+                                     on_each, pass);
+    if (error)
+        log_line(LOG_WARNING, "the kernel's counters cannot be read: %s", strerror(-error));
 }
 
 static void upkeep(struct agent *agent)
 {
     struct pump_pass pass = {agent, agent_now_ns()};
-    probe_set_walk(agent->probes, take_counted, &pass);
-    probe_set_walk(agent->probes, sample_rate, &pass);
+    read_ledgers(&pass, on_ledger_upkeep);
     agent->upkeep_ns = pass.now_ns;
     reap_processes(&pass);
     series_table_sweep(agent->series, pass.now_ns, SWEEP_MAX);
@@ -243,7 +256,7 @@ void pump_catch_up(struct agent *agent)
     for (int i = 0; i < CATCH_UP_MAX && drain_once(agent); i++)
         ;
     struct pump_pass pass = {agent, agent_now_ns()};
-    probe_set_walk(agent->probes, take_counted, &pass);
+    read_ledgers(&pass, on_ledger);
 }
 
 /* Edge-triggered: a ring with data is always ready, and only the kernel side's wake-up counts. */

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/open_calls.h"
+#include "agent/open_call_table.h"
+#include "agent/probe_ledger.h"
 #include "base/clock.h"
+#include "base/glob.h"
 
 /* Totals of all probes at one instant, of one client. */
 struct agent_mark {

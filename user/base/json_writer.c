@@ -171,7 +171,7 @@ void json_double(struct json_writer *json, const char *key, double value, int di
         digits = 17;
     char number[64];
     snprintf(number, sizeof(number), "%.*g", digits, value);
-    force_decimal_point(number);
+    quantity_force_decimal_point(number);
     json_raw(json, key, number);
 }
 

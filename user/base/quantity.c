@@ -166,7 +166,7 @@ void format_count(double count, char out[16])
         put_decimal(out, count, three_digits(count), units[i]);
 }
 
-void force_decimal_point(char *number)
+void quantity_force_decimal_point(char *number)
 {
     char *to = number;
     bool in_point = false;

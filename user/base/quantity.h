@@ -23,4 +23,4 @@ void format_count(double count, char out[16]);
 
 /* Makes the decimal point of a printf'ed number a '.': LC_NUMERIC may have another one, even of
  * several bytes. In place. */
-void force_decimal_point(char *number);
+void quantity_force_decimal_point(char *number);

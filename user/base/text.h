@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Text: a bounded growing buffer, globs, edit distance, names that are not trusted. */
+/* Text: a bounded growing buffer, and names that are not trusted. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,17 +25,6 @@ void text_append(struct text *text, const char *bytes, size_t length);
 void text_append_string(struct text *text, const char *string);
 void text_append_format(struct text *text, const char *format, ...) _printf_(2, 3);
 #define _cleanup_text_ _cleanup_(text_done)
-
-/* `*` any run ('/' is a character like others), `?` one byte, `[a-z]` `[!a-z]` `[[:digit:]]` as
- * fnmatch(3) in the C locale; `[` without its `]` and backslashes stand for themselves. At most
- * O(pattern * string), where fnmatch(3) is exponential in the stars of a hostile pattern. */
-bool glob_is(const char *string);
-bool glob_matches(const char *pattern, const char *string);
-
-/* Levenshtein distance in bytes, cut off above `limit` (then limit + 1), which is at most
- * EDIT_DISTANCE_LIMIT_MAX. O(limit * length). */
-#define EDIT_DISTANCE_LIMIT_MAX 32
-unsigned edit_distance(const char *left, const char *right, unsigned limit);
 
 /* Bytes (1 .. 4) of the well-formed UTF-8 character at `at` (RFC 3629: shortest form, no
  * surrogates, at most U+10FFFF); 0 when there is none. left: readable bytes. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/edit_distance.h"
 #include "cli/exit_code.h"
 #include "cli/message.h"
 #include "query/query_client.h"

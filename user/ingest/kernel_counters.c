@@ -7,6 +7,8 @@
 
 #include "loris/sketch.h"
 
+#define WALK_BATCH 32 /* ledgers of one system call */
+
 /* What was taken of one page. */
 struct taken_page {
     uint64_t count[LORIS_PAGE_BUCKETS];
@@ -25,7 +27,7 @@ struct taken {
 struct kernel_counters {
     const struct kernel_side *side;
     struct taken **taken;         /* by probe */
-    struct loris_ledger *ledgers; /* scratch, one per CPU */
+    struct loris_ledger *ledgers; /* scratch, WALK_BATCH probes, one per CPU each */
     uint64_t *page;               /* scratch, one page per CPU */
     uint64_t bytes;
 };
@@ -39,13 +41,13 @@ int kernel_counters_new(const struct kernel_side *side, struct kernel_counters *
     counters->side = side;
     uint32_t cpus = kernel_side_cpus(side);
     counters->taken = calloc(kernel_side_config(side)->probes_max, sizeof(*counters->taken));
-    counters->ledgers = calloc(cpus, sizeof(*counters->ledgers));
+    counters->ledgers = calloc((size_t)cpus * WALK_BATCH, sizeof(*counters->ledgers));
     counters->page = calloc((size_t)cpus * LORIS_PAGE_BUCKETS, sizeof(*counters->page));
     if (!counters->taken || !counters->ledgers || !counters->page)
         return -ENOMEM;
     counters->bytes = sizeof(*counters) +
                       kernel_side_config(side)->probes_max * sizeof(*counters->taken) +
-                      cpus * (sizeof(struct loris_ledger) + sizeof(struct taken_page));
+                      cpus * (WALK_BATCH * sizeof(struct loris_ledger) + sizeof(struct taken_page));
     *ret_counters = take_ptr(counters);
     return 0;
 }
@@ -87,15 +89,11 @@ static uint64_t larger(uint64_t left, uint64_t right)
     return left > right ? left : right;
 }
 
-int kernel_counters_ledger(struct kernel_counters *counters, uint32_t probe,
-                           struct loris_ledger *ret_ledger)
+static struct loris_ledger sum_ledgers(const struct loris_ledger *each, uint32_t cpus)
 {
-    int fd = kernel_side_map(counters->side, KERNEL_MAP_PROBE_LEDGER);
-    if (bpf_map_lookup_elem(fd, &probe, counters->ledgers))
-        return -errno;
     struct loris_ledger sum = {0};
-    for (uint32_t cpu = 0; cpu < kernel_side_cpus(counters->side); cpu++) {
-        const struct loris_ledger *one = &counters->ledgers[cpu];
+    for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+        const struct loris_ledger *one = &each[cpu];
         sum.entered += one->entered;
         sum.returned += one->returned;
         sum.abandoned += one->abandoned;
@@ -113,7 +111,41 @@ int kernel_counters_ledger(struct kernel_counters *counters, uint32_t probe,
         sum.inherited += one->inherited;
         sum.filtered += one->filtered;
     }
-    *ret_ledger = sum;
+    return sum;
+}
+
+int kernel_counters_ledger(struct kernel_counters *counters, uint32_t probe,
+                           struct loris_ledger *ret_ledger)
+{
+    int fd = kernel_side_map(counters->side, KERNEL_MAP_PROBE_LEDGER);
+    if (bpf_map_lookup_elem(fd, &probe, counters->ledgers))
+        return -errno;
+    *ret_ledger = sum_ledgers(counters->ledgers, kernel_side_cpus(counters->side));
+    return 0;
+}
+
+int kernel_counters_walk(struct kernel_counters *counters, uint32_t end, kernel_ledger_fn on_ledger,
+                         void *context)
+{
+    int fd = kernel_side_map(counters->side, KERNEL_MAP_PROBE_LEDGER);
+    uint32_t cpus = kernel_side_cpus(counters->side);
+    uint32_t keys[WALK_BATCH];
+    uint32_t position = 0;
+    for (uint32_t from = 0; from < end;) {
+        uint32_t count = end - from < WALK_BATCH ? end - from : WALK_BATCH;
+        int error = bpf_map_lookup_batch(fd, from ? &position : NULL, &position, keys,
+                                         counters->ledgers, &count, NULL);
+        if (error && errno != ENOENT) /* that is the end of the map */
+            return -errno;
+        for (uint32_t i = 0; i < count; i++) {
+            struct loris_ledger sum = sum_ledgers(&counters->ledgers[(size_t)i * cpus], cpus);
+            if (sum.entered)
+                on_ledger(keys[i], &sum, context);
+        }
+        if (error || count == 0)
+            break;
+        from += count;
+    }
     return 0;
 }
 

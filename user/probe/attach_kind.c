@@ -2,11 +2,10 @@
 #include "probe/attach_kind.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "probe/bpf_link.h"
+#include "probe/own_code.h"
 
 static const char *const kind_names[ATTACH_KINDS] = {
     [ATTACH_AUTO] = "auto",
@@ -44,24 +43,6 @@ static __attribute__((noinline)) void landing(void)
     __asm__ volatile("");
 }
 
-/* The offset in this program's file of an address in it. */
-static int own_file_offset(uint64_t address, uint64_t *ret_offset)
-{
-    _cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "re");
-    if (!maps)
-        return -errno;
-    char line[512];
-    while (fgets(line, sizeof(line), maps)) {
-        uint64_t from, to, offset;
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64, &from, &to, &offset) == 3 &&
-            address >= from && address < to) {
-            *ret_offset = address - from + offset;
-            return 0;
-        }
-    }
-    return -ENOENT;
-}
-
 struct trial {
     enum attach_kind kind;
     enum kernel_program program;
@@ -70,7 +51,7 @@ struct trial {
 static int try_user(struct kernel_side *side, const struct trial *trial, struct diag *reterr_diag)
 {
     uint64_t offset = 0;
-    int error = own_file_offset((uintptr_t)landing, &offset);
+    int error = own_code_offset((uintptr_t)landing, &offset);
     if (error)
         return diag_set(reterr_diag, -error, "cannot find my own code: %s", strerror(-error));
     int program_fd = kernel_side_program(side, trial->program, reterr_diag);
@@ -78,7 +59,7 @@ static int try_user(struct kernel_side *side, const struct trial *trial, struct 
         return program_fd;
     uint64_t cookie = kernel_side_config(side)->probes_max; /* no probe: the program ignores it */
     struct bpf_link_uprobes place = {
-        .path = "/proc/self/exe", .offsets = &offset, .cookies = &cookie, .count = 1};
+        .path = OWN_CODE_PATH, .offsets = &offset, .cookies = &cookie, .count = 1};
     _cleanup_close_ int link_fd =
         trial->kind == ATTACH_UPROBE
             ? bpf_link_perf_uprobe(program_fd, place.path, offset, 0, cookie, false)

@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/glob.h"
 
 #define CLONE_BASE_BYTES 1024 /* longer names match as they are */
 

@@ -38,12 +38,12 @@ static const register_family families[X86_REG_ENDING] = {
 /* What the System V ABI lets a call change: rax rcx rdx rsi rdi r8 r9 r10 r11. */
 #define CALL_CLOBBERS (1u << 1 | 1u << 2 | 1u << 3 | 1u << 7 | 1u << 8 | 0xfu << 9)
 
-bool code_bit(const uint8_t *bits, uint32_t index)
+bool function_code_bit(const uint8_t *bits, uint32_t index)
 {
     return bits[index / 8] >> (index % 8) & 1;
 }
 
-void code_bit_set(uint8_t *bits, uint32_t index)
+void function_code_bit_set(uint8_t *bits, uint32_t index)
 {
     bits[index / 8] = (uint8_t)(bits[index / 8] | 1u << (index % 8));
 }
@@ -177,7 +177,7 @@ int function_code_add_target(struct function_code *code, uint64_t address)
             return r == -ENOMEM ? r : -ENOENT;
         region = &code->regions[code->region_count - 1];
     }
-    code_bit_set(region->targets, (uint32_t)(address - region->address));
+    function_code_bit_set(region->targets, (uint32_t)(address - region->address));
     return 0;
 }
 
@@ -198,7 +198,7 @@ bool function_code_is_entered(struct function_code *code, uint64_t first, uint64
     if (!region || last - region->address >= region->size_bytes)
         return true;
     for (uint64_t at = first + 1; at <= last; at++)
-        if (code_bit(region->targets, (uint32_t)(at - region->address)))
+        if (function_code_bit(region->targets, (uint32_t)(at - region->address)))
             return true;
     return false;
 }
@@ -207,7 +207,7 @@ uint32_t function_code_straight_bytes(const struct function_code *code)
 {
     const struct code_region *const region = &code->regions[0];
     uint32_t bytes = 0;
-    while (bytes < region->size_bytes && !code_bit(region->targets, bytes))
+    while (bytes < region->size_bytes && !function_code_bit(region->targets, bytes))
         bytes++;
     return bytes;
 }

@@ -74,8 +74,8 @@ uint32_t function_code_straight_bytes(const struct function_code *code);
 /* Another function starts between the first and the last byte of this one. */
 bool function_code_holds_another(const struct function_code *code);
 
-bool code_bit(const uint8_t *bits, uint32_t index);
-void code_bit_set(uint8_t *bits, uint32_t index);
+bool function_code_bit(const uint8_t *bits, uint32_t index);
+void function_code_bit_set(uint8_t *bits, uint32_t index);
 
 /* Appends to the ring. */
 void function_code_record(struct function_code *code, const struct code_decoder *decoder,

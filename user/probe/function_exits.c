@@ -170,7 +170,7 @@ static int walk_region(struct exit_walk *walk, size_t index)
     enum flow flow = FLOW_ON;
     walk->code.step_count = 0;
     while (left) {
-        code_bit_set(region.starts, (uint32_t)(address - region.address));
+        function_code_bit_set(region.starts, (uint32_t)(address - region.address));
         const uint64_t at = address;
         walk->instruction = code_decoder_next(walk->decoder, &bytes, &left, &address);
         if (!walk->instruction)
@@ -179,7 +179,7 @@ static int walk_region(struct exit_walk *walk, size_t index)
         /* glibc's single-thread shortcuts jump behind the prefix of one and the same instruction.
          */
         if (region.bytes[at - region.address] == LOCK_PREFIX && address - at > 1)
-            code_bit_set(region.starts, (uint32_t)(at - region.address) + 1);
+            function_code_bit_set(region.starts, (uint32_t)(at - region.address) + 1);
         function_code_record(&walk->code, walk->decoder, walk->instruction);
         int r = walk_instruction(walk, &region, is_call);
         if (r < 0)

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/glob.h"
 #include "probe/clone_names.h"
 #include "probe/kernel_symbols.h"
 #include "probe/nearest_names.h"

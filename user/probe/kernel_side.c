@@ -29,7 +29,8 @@ struct kernel_side {
 };
 
 /* libbpf talks on stderr by default; what it says matters to developers only. */
-static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+_printf_(2, 0) static int print_libbpf(enum libbpf_print_level level, const char *format,
+                                       va_list args)
 {
     if (level == LIBBPF_DEBUG || !getenv("LORIS_DEBUG"))
         return 0;

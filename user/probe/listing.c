@@ -5,7 +5,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/glob.h"
+#include "base/quantity.h"
 #include "probe/kernel_functions.h"
 #include "probe/object_file.h"
 #include "probe/span_names.h"

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "base/text.h"
+#include "base/edit_distance.h"
+#include "base/glob.h"
 
 /* Bits of the characters in a name, hashed to 64: a character of one name that the other lacks
  * costs at least one edit, which rules out most names without looking at their order. */

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -27,52 +26,14 @@ struct probe_set {
     uint32_t *name_index;         /* open addressing by name; id + 1, 0 empty */
     uint32_t name_mask;
     uint32_t capacity;
+    uint32_t end; /* of the ids used so far */
     uint32_t attached;
     struct watch **watches;
     size_t watches_count;
     struct tracepoint_groups tracepoints;
     struct attach_trials trials;
+    struct hazards hazards;
 };
-
-void attach_report_done(struct attach_report *report)
-{
-    text_done(&report->messages);
-}
-
-void attach_report_add(struct attach_report *report, const char *format, ...)
-{
-    if (report->messages_count >= ATTACH_MESSAGES_MAX) {
-        report->messages_held++;
-        return;
-    }
-    char line[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    text_append(&report->messages, line, strlen(line) + 1);
-    report->messages_count++;
-}
-
-void place_list_done(struct place_list *list)
-{
-    free(list->places);
-    *list = (struct place_list){0};
-}
-
-int place_list_add(struct place_list *list, struct attach_place place)
-{
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? 2 * list->capacity : 64;
-        struct attach_place *places = reallocarray(list->places, capacity, sizeof(*places));
-        if (!places)
-            return -ENOMEM;
-        list->places = places;
-        list->capacity = capacity;
-    }
-    list->places[list->count++] = place;
-    return 0;
-}
 
 static void watch_free(struct watch *watch)
 {
@@ -149,6 +110,11 @@ struct attach_trials *probe_set_trials(struct probe_set *set)
     return &set->trials;
 }
 
+bool probe_set_has_hazard(struct probe_set *set, enum hazard hazard)
+{
+    return hazards_present(&set->hazards, set->side, hazard);
+}
+
 /* The slot that holds the name, or the empty one where it would go. */
 static uint32_t *name_slot(const struct probe_set *set, const char *name)
 {
@@ -162,7 +128,7 @@ static uint32_t *name_slot(const struct probe_set *set, const char *name)
 static void rebuild_names(struct probe_set *set)
 {
     memset(set->name_index, 0, (set->name_mask + 1) * sizeof(*set->name_index));
-    for (uint32_t id = 0; id < set->capacity; id++)
+    for (uint32_t id = 0; id < set->end; id++)
         if (set->entries[id])
             *name_slot(set, set->entries[id]->name) = id + 1;
 }
@@ -251,6 +217,8 @@ int probe_set_make(struct probe_set *set, struct watch *watch, const char *name,
     if (error)
         return diag_set(reterr_diag, -error, "cannot set up %s: %s", name, strerror(-error));
     set->entries[id] = take_ptr(entry);
+    if (id >= set->end)
+        set->end = id + 1;
     *slot = id + 1;
     set->attached++;
     *ret_id = id;
@@ -326,9 +294,10 @@ static void abandon_watch(struct probe_set *set, struct watch *watch)
     for (size_t i = 0; i < watch->probes_count; i++)
         mark_detached(set, watch->probes[i]);
     link_set_cut(&watch->links, 0);
-    if (watch->uses_group)
-        tracepoint_groups_leave(&set->tracepoints, watch->group);
-    watch->uses_group = false;
+    for (unsigned group = 0; group < TRACEPOINT_GROUPS; group++)
+        if (watch->groups & (1u << group))
+            tracepoint_groups_leave(&set->tracepoints, (enum tracepoint_group_kind)group);
+    watch->groups = 0;
 }
 
 static struct watch **find_watch(const struct probe_set *set, const char *text)
@@ -464,9 +433,14 @@ uint32_t probe_set_attached(const struct probe_set *set)
     return set->attached;
 }
 
+uint32_t probe_set_end(const struct probe_set *set)
+{
+    return set->end;
+}
+
 void probe_set_walk(const struct probe_set *set, probe_fn on_probe, void *context)
 {
-    for (uint32_t id = 0; id < set->capacity; id++)
+    for (uint32_t id = 0; id < set->end; id++)
         if (set->entries[id])
             on_probe(&set->entries[id]->probe, context);
 }

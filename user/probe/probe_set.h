@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/text.h"
 #include "probe/attach_kind.h"
+#include "probe/attach_report.h"
 #include "probe/target.h"
 
 /* One measured function, syscall, span or pair of marks; the unit of series and ledgers. */
@@ -31,21 +31,6 @@ struct attach_request {
     bool force;         /* attach in spite of a hazard */
     uint8_t filter;     /* 0: none */
 };
-
-#define ATTACH_MESSAGES_MAX 32
-
-/* What came of a request, for people. */
-struct attach_report {
-    uint32_t attached;    /* probes */
-    uint32_t refused;     /* functions that matched but could not be attached */
-    struct text messages; /* NUL-separated lines, at most ATTACH_MESSAGES_MAX */
-    uint32_t messages_count;
-    uint32_t messages_held; /* not written for lack of room */
-    bool forcible;          /* a hazard was refused that force would accept */
-};
-
-void attach_report_done(struct attach_report *report);
-void attach_report_add(struct attach_report *report, const char *format, ...) _printf_(2, 3);
 
 struct probe_set;
 
@@ -86,6 +71,8 @@ int probe_set_thin(struct probe_set *set, uint32_t id, uint8_t sample_shift) _mu
 
 const struct probe *probe_set_find(const struct probe_set *set, uint32_t id); /* may be NULL */
 uint32_t probe_set_attached(const struct probe_set *set);
+/* One more than the highest id that was ever used. */
+uint32_t probe_set_end(const struct probe_set *set);
 /* All listed probes in the order of their ids. */
 typedef void (*probe_fn)(const struct probe *probe, void *context);
 void probe_set_walk(const struct probe_set *set, probe_fn on_probe, void *context);

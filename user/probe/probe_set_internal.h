@@ -5,7 +5,9 @@
 #include <sys/types.h>
 
 #include "probe/attach_places.h"
+#include "probe/hazards.h"
 #include "probe/link_set.h"
+#include "probe/place_list.h"
 #include "probe/probe_set.h"
 #include "probe/tracepoint_group.h"
 
@@ -16,27 +18,18 @@ struct watch {
     uint32_t *probes; /* ids, in the order in which they were made */
     size_t probes_count;
     size_t probes_capacity;
-    bool uses_group; /* of shared tracepoints */
-    enum tracepoint_group_kind group;
+    uint32_t groups; /* bit per enum tracepoint_group_kind that it uses */
     /* user and usdt targets by path or soname: the file that was attached last */
     char *path;
     dev_t device;
     ino_t inode;
 };
 
-/* A set of places in the making. */
-struct place_list {
-    struct attach_place *places;
-    size_t count;
-    size_t capacity;
-};
-
-void place_list_done(struct place_list *list);
-int place_list_add(struct place_list *list, struct attach_place place) _must_check_;
-
 struct kernel_side *probe_set_side(struct probe_set *set);
 struct tracepoint_groups *probe_set_tracepoints(struct probe_set *set);
 struct attach_trials *probe_set_trials(struct probe_set *set);
+/* Whether this kernel has the hazard; tries it the first time. */
+bool probe_set_has_hazard(struct probe_set *set, enum hazard hazard);
 
 /*
  * The probe of this name within the watch, made when it is new. -EEXIST: another target has it,

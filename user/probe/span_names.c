@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/text.h"
+#include "base/glob.h"
 #include "probe/nearest_names.h"
 
 static const struct span_name spans[] = {

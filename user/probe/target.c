@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/edit_distance.h"
+#include "base/quantity.h"
 #include "probe/span_names.h"
 #include "probe/syscall_names.h"
 

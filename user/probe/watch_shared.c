@@ -73,8 +73,7 @@ static int use_group(struct matching *matching, enum tracepoint_group_kind group
                                       probe_set_side(matching->set), group, matching->reterr_diag);
     if (error)
         return error;
-    matching->watch->uses_group = true;
-    matching->watch->group = group;
+    matching->watch->groups |= 1u << group;
     return 0;
 }
 
@@ -108,6 +107,20 @@ int watch_attach_syscalls(struct probe_set *set, struct watch *watch, struct att
     return matching.error ? matching.error : use_group(&matching, TRACEPOINTS_SYSCALLS);
 }
 
+static void on_span(const struct span_name *span, void *context)
+{
+    struct matching *matching = context;
+    char probe_name[TARGET_TEXT_MAX];
+    for (size_t i = 0; i < sizeof(span_slots) / sizeof(span_slots[0]); i++) {
+        if (matching->error || strcmp(span_slots[i].name, span->name) != 0)
+            continue;
+        snprintf(probe_name, sizeof(probe_name), "span:%s", span->name);
+        add_slot(matching, probe_name, span_slots[i].span);
+        if (!matching->error)
+            matching->error = use_group(matching, (enum tracepoint_group_kind)span_slots[i].span);
+    }
+}
+
 int watch_attach_span(struct probe_set *set, struct watch *watch, struct attach_report *report,
                       struct diag *reterr_diag)
 {
@@ -119,18 +132,10 @@ int watch_attach_span(struct probe_set *set, struct watch *watch, struct attach_
                                 .map = KERNEL_MAP_SPAN_PROBES,
                                 .kind = ATTACH_TRACEPOINTS};
     int error = refuse_kind(watch, ATTACH_TRACEPOINTS, reterr_diag);
-    for (size_t i = 0; !error && i < sizeof(span_slots) / sizeof(span_slots[0]); i++) {
-        char probe_name[TARGET_TEXT_MAX];
-        if (strcmp(span_slots[i].name, target->name) != 0)
-            continue;
-        snprintf(probe_name, sizeof(probe_name), "span:%s", span_slots[i].name);
-        add_slot(&matching, probe_name, span_slots[i].span);
-        return matching.error
-                   ? matching.error
-                   : use_group(&matching, (enum tracepoint_group_kind)span_slots[i].span);
-    }
     if (error)
         return error;
+    if (span_names_match(target->name, on_span, &matching) > 0)
+        return matching.error;
     diag_set(reterr_diag, ENOENT, "no span '%s'", target->name);
     span_names_suggest(target->name, reterr_diag);
     return -ENOENT;

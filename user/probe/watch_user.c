@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/edit_distance.h"
 #include "probe/function_exits.h"
 #include "probe/object_file.h"
 #include "probe/probe_set_internal.h"
@@ -87,8 +88,9 @@ static void add_exits(struct finding *finding, const struct object_function *fun
     if (function_exits_find(finding->object, function, &exits, &diag)) {
         char reason[sizeof(diag.what) + 128];
         snprintf(reason, sizeof(reason),
-                 "an exception that passes a return probe ends the program, and its exits are "
-                 "not known: %s",
+                 "a return probe could end the program (%s), and its exits are not known: %s",
+                 object_file_unwinds(finding->object) ? "an exception may pass"
+                                                      : "a seccomp filter may see it",
                  diag.what);
         refuse(finding, function->name, reason);
         finding->report->forcible = true;
@@ -107,6 +109,9 @@ static void on_function(const struct object_function *function, const char *base
 {
     struct finding *finding = context;
     const struct attach_request *request = &finding->watch->request;
+    /* Where a changed return address ends the program. */
+    bool spare_return = object_file_unwinds(finding->object) ||
+                        probe_set_has_hazard(finding->set, HAZARD_FILTERED_TRAMPOLINE);
     uint32_t id;
     if (finding->error)
         return;
@@ -123,8 +128,7 @@ static void on_function(const struct object_function *function, const char *base
         finding->report->forcible = true;
         return;
     }
-    bool by_exits = request->attach == ATTACH_UPROBE_EXITS ||
-                    (object_file_unwinds(finding->object) && !request->force);
+    bool by_exits = request->attach == ATTACH_UPROBE_EXITS || (!request->force && spare_return);
     if (by_exits)
         add_exits(finding, function, base_name);
     else if (make_probe(finding, base_name, &id) == 0)
@@ -340,6 +344,29 @@ static void suggest_marks(struct finding *finding, const char *mark_name)
         diag_hint(finding->reterr_diag, "try: loris list 'usdt:%s'", target->object);
 }
 
+/* A five-byte nop at the mark, which the kernel turns into a call. */
+static bool is_nop5(const struct object_file *object, uint64_t file_offset)
+{
+    static const unsigned char nop5[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
+    unsigned char bytes[sizeof(nop5)];
+    _cleanup_close_ int fd =
+        open(object_file_path(object), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd >= 0 &&
+           pread(fd, bytes, sizeof(bytes), (off_t)file_offset) == (ssize_t)sizeof(bytes) &&
+           memcmp(bytes, nop5, sizeof(nop5)) == 0;
+}
+
+static bool mark_is_dangerous(struct finding *finding, const struct object_mark *mark)
+{
+    if (finding->watch->request.force || !is_nop5(finding->object, mark->file_offset) ||
+        !probe_set_has_hazard(finding->set, HAZARD_NOP5_RED_ZONE))
+        return false;
+    refuse(finding, mark->name,
+           "this kernel makes a call of a five-byte nop, which overwrites the stack's red zone");
+    finding->report->forcible = true;
+    return true;
+}
+
 static int add_marks(struct finding *finding, struct place_list *list, const char *mark_name,
                      uint32_t probe)
 {
@@ -351,11 +378,13 @@ static int add_marks(struct finding *finding, struct place_list *list, const cha
         if (strcmp(marks[i].provider, target->provider) != 0 ||
             strcmp(marks[i].name, mark_name) != 0)
             continue;
+        found++;
+        if (mark_is_dangerous(finding, &marks[i]))
+            continue;
         const struct attach_place place = {marks[i].file_offset, marks[i].semaphore_offset,
                                            marks[i].name, probe};
         if (place_list_add(list, place))
             return diag_set(finding->reterr_diag, ENOMEM, "out of memory");
-        found++;
     }
     if (found > 0)
         return 0;
@@ -397,6 +426,8 @@ int watch_attach_usdt(struct probe_set *set, struct watch *watch, struct attach_
         error = pin_file(object, &fd, pinned_path, reterr_diag);
     if (error)
         return error;
+    if (finding.entries.count == 0 || finding.exits.count == 0)
+        return 0; /* refused, and said so: a probe without places is none */
     const struct attach_job job = {probe_set_side(set), probe_set_trials(set), &watch->links,
                                    on_refused, &finding};
     mark_placed(&finding, &finding.entries, ATTACH_UPROBE_MULTI);

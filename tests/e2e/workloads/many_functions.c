@@ -10,25 +10,17 @@
     }
 #define ENTRY(number) fn_##number,
 
-#define TEN(each, prefix)                                                                          \
-    each(prefix##0) each(prefix##1) each(prefix##2) each(prefix##3) each(prefix##4)                \
-        each(prefix##5) each(prefix##6) each(prefix##7) each(prefix##8) each(prefix##9)
-#define HUNDRED(each, prefix)                                                                      \
-    TEN(each, prefix##0)                                                                           \
-    TEN(each, prefix##1)                                                                           \
-    TEN(each, prefix##2)                                                                           \
-    TEN(each, prefix##3)                                                                           \
-    TEN(each, prefix##4)                                                                           \
-    TEN(each, prefix##5) TEN(each, prefix##6) TEN(each, prefix##7) TEN(each, prefix##8)            \
-        TEN(each, prefix##9)
-#define THOUSAND(each, prefix)                                                                     \
-    HUNDRED(each, prefix##0)                                                                       \
-    HUNDRED(each, prefix##1)                                                                       \
-    HUNDRED(each, prefix##2)                                                                       \
-    HUNDRED(each, prefix##3)                                                                       \
-    HUNDRED(each, prefix##4)                                                                       \
-    HUNDRED(each, prefix##5) HUNDRED(each, prefix##6) HUNDRED(each, prefix##7)                     \
-        HUNDRED(each, prefix##8) HUNDRED(each, prefix##9)
+/* f(n0) .. f(n9); in halves, so that each fits a line. */
+#define TEN(f, n) f(n##0) f(n##1) f(n##2) f(n##3) f(n##4) f(n##5) f(n##6) f(n##7) f(n##8) f(n##9)
+
+#define LOW_TENS(f, n)  TEN(f, n##0) TEN(f, n##1) TEN(f, n##2) TEN(f, n##3) TEN(f, n##4)
+#define HIGH_TENS(f, n) TEN(f, n##5) TEN(f, n##6) TEN(f, n##7) TEN(f, n##8) TEN(f, n##9)
+#define HUNDRED(f, n)   LOW_TENS(f, n) HIGH_TENS(f, n)
+#define LOW_HUNDREDS(f, n)                                                                         \
+    HUNDRED(f, n##0) HUNDRED(f, n##1) HUNDRED(f, n##2) HUNDRED(f, n##3) HUNDRED(f, n##4)
+#define HIGH_HUNDREDS(f, n)                                                                        \
+    HUNDRED(f, n##5) HUNDRED(f, n##6) HUNDRED(f, n##7) HUNDRED(f, n##8) HUNDRED(f, n##9)
+#define THOUSAND(f, n) LOW_HUNDREDS(f, n) HIGH_HUNDREDS(f, n)
 
 THOUSAND(FUNCTION, 0)
 THOUSAND(FUNCTION, 1)

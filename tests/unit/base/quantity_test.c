@@ -222,7 +222,7 @@ static void any_decimal_point_becomes_a_dot(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char number[32];
         strcpy(number, cases[i][0]);
-        force_decimal_point(number);
+        quantity_force_decimal_point(number);
         assert_string_equal(number, cases[i][1]);
     }
 }

@@ -79,125 +79,6 @@ static void survives_every_failed_allocation(void **state)
     assert_in_range(failing_alloc_each(fill_text, NULL), 2, 20);
 }
 
-static void globs_match_like_fnmatch(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *pattern, *string;
-        bool matches;
-    } cases[] = {
-        {"", "", true},
-        {"", "a", false},
-        {"*", "", true},
-        {"**", "abc", true},
-        {"vfs_*", "vfs_read", true},
-        {"vfs_*", "vfs_", true},
-        {"vfs_*", "vf", false},
-        {"*read", "vfs_read", true},
-        {"*read", "vfs_reads", false},
-        {"*re*ad*", "pre-read-ahead", true},
-        {"a*b*c", "aXbYcZc", true},
-        {"a*b*c", "aXbYcZ", false},
-        {"t?p", "tcp", true},
-        {"t?p", "tp", false},
-        {"?", "", false},
-        {"tcp_[rs]end", "tcp_send", true},
-        {"tcp_[!rs]end", "tcp_send", false},
-        {"tcp_[^rs]end", "tcp_lend", true},
-        {"[a-cx]1", "b1", true},
-        {"[a-cx]1", "d1", false},
-        {"[]]", "]", true},
-        {"[!]]", "]", false},
-        {"[]-a]", "^", true},
-        {"[a-]", "-", true},
-        {"[[:digit:]]*", "7up", true},
-        {"[[:digit:][:upper:]]", "Q", true},
-        {"[[:digit:]]", "q", false},
-        {"[[:nothing:]]", "n", false},
-        {"[ab", "[ab", true},
-        {"[ab", "a", false},
-        {"[", "[", true},
-        {"*[", "x[", true},
-        {"\\*", "\\abc", true},
-        {"\\*", "*", false},
-        {"user:*:ngx_*", "user:/usr/sbin/nginx:ngx_http", true},
-        {"kworker*", "kworker/0:1", true},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        if (glob_matches(cases[i].pattern, cases[i].string) != cases[i].matches)
-            fail_msg("%s on %s", cases[i].pattern, cases[i].string);
-    assert_true(glob_is("vfs_*"));
-    assert_true(glob_is("a?"));
-    assert_true(glob_is("[a]"));
-    assert_false(glob_is("vfs_read"));
-}
-
-static void a_hostile_glob_ends_soon(void **state)
-{
-    (void)state;
-    char pattern[400], string[2001];
-    for (size_t i = 0; i + 2 < sizeof(pattern); i += 2)
-        memcpy(pattern + i, "*a", 3);
-    pattern[sizeof(pattern) - 2] = 'b';
-    pattern[sizeof(pattern) - 1] = '\0';
-    memset(string, 'a', sizeof(string) - 1);
-    string[sizeof(string) - 1] = '\0';
-    assert_false(glob_matches(pattern, string));
-}
-
-/* The textbook matrix. */
-static unsigned plain_distance(const char *left, const char *right)
-{
-    unsigned cost[16][16];
-    size_t rows = strlen(left), columns = strlen(right);
-    for (unsigned i = 0; i <= rows; i++) {
-        for (unsigned j = 0; j <= columns; j++) {
-            unsigned best = i == 0   ? j
-                            : j == 0 ? i
-                                     : cost[i - 1][j - 1] + (left[i - 1] != right[j - 1]);
-            if (i > 0 && cost[i - 1][j] + 1 < best)
-                best = cost[i - 1][j] + 1;
-            if (j > 0 && cost[i][j - 1] + 1 < best)
-                best = cost[i][j - 1] + 1;
-            cost[i][j] = best;
-        }
-    }
-    return cost[rows][columns];
-}
-
-static void edit_distance_agrees_with_the_plain_matrix(void **state)
-{
-    (void)state;
-    unsigned random = 12345;
-    for (int round = 0; round < 20000; round++) {
-        char words[2][12];
-        for (int w = 0; w < 2; w++) {
-            unsigned length = (random = random * 1103515245 + 12345) >> 16 & 7;
-            for (unsigned i = 0; i < length; i++)
-                words[w][i] = "abc"[((random = random * 1103515245 + 12345) >> 16) % 3];
-            words[w][length] = '\0';
-        }
-        unsigned truth = plain_distance(words[0], words[1]);
-        for (unsigned limit = 0; limit < 10; limit++)
-            assert_int_equal(edit_distance(words[0], words[1], limit),
-                             truth <= limit ? truth : limit + 1);
-    }
-    assert_int_equal(edit_distance("vfs_raed", "vfs_read", 3), 2);
-    assert_int_equal(edit_distance("", "", 0), 0);
-}
-
-static void edit_distance_limit_is_bounded(void **state)
-{
-    (void)state;
-    char left[200], right[200];
-    memset(left, 'a', sizeof(left));
-    memset(right, 'b', sizeof(right));
-    left[199] = right[199] = '\0';
-    assert_int_equal(edit_distance(left, right, 1000), EDIT_DISTANCE_LIMIT_MAX + 1);
-    assert_int_equal(edit_distance(left, left, EDIT_DISTANCE_LIMIT_MAX), 0);
-    assert_int_equal(edit_distance(left, "", EDIT_DISTANCE_LIMIT_MAX), EDIT_DISTANCE_LIMIT_MAX + 1);
-}
-
 static void knows_well_formed_utf8(void **state)
 {
     (void)state;
@@ -265,10 +146,6 @@ int main(void)
         cmocka_unit_test(grows_through_every_length),
         cmocka_unit_test(refuses_what_exceeds_max_bytes_once_and_for_all),
         cmocka_unit_test(survives_every_failed_allocation),
-        cmocka_unit_test(globs_match_like_fnmatch),
-        cmocka_unit_test(a_hostile_glob_ends_soon),
-        cmocka_unit_test(edit_distance_agrees_with_the_plain_matrix),
-        cmocka_unit_test(edit_distance_limit_is_bounded),
         cmocka_unit_test(knows_well_formed_utf8),
         cmocka_unit_test(sanitizes_what_a_terminal_would_obey),
     };

@@ -14,6 +14,7 @@
 #define kernel_counters_new    tested_kernel_counters_new
 #define kernel_counters_free   tested_kernel_counters_free
 #define kernel_counters_ledger tested_kernel_counters_ledger
+#define kernel_counters_walk   tested_kernel_counters_walk
 #define kernel_counters_rare   tested_kernel_counters_rare
 #define kernel_counters_take   tested_kernel_counters_take
 #define kernel_counters_forget tested_kernel_counters_forget

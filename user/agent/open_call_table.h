@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Calls in flight, oldest first, and the ledger of a probe that needs them to close. */
+/* Calls in flight, oldest first. */
 #pragma once
 
 #include "agent/agent.h"
@@ -22,18 +22,3 @@ struct open_call_table {
  */
 int open_call_table_read(struct agent *agent, struct open_call_table *table) _must_check_;
 void open_call_table_done(struct open_call_table *table);
-
-/* Both sides of the ring, and whether the equations of loris/ledger.h hold. */
-struct probe_ledger {
-    struct loris_ledger kernel;
-    uint64_t abandoned; /* sessions included */
-    uint64_t in_flight;
-    uint64_t decoded;
-    uint64_t malformed;
-    uint64_t in_series;
-    bool closes;
-};
-
-int probe_ledger_read(struct agent *agent, const struct probe *probe,
-                      const struct open_call_table *open_calls,
-                      struct probe_ledger *ret_ledger) _must_check_;

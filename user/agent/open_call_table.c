@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "agent/open_calls.h"
+#include "agent/open_call_table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -89,32 +89,4 @@ void open_call_table_done(struct open_call_table *table)
     free(table->oldest_ns);
     free(table->in_series);
     *table = (struct open_call_table){0};
-}
-
-int probe_ledger_read(struct agent *agent, const struct probe *probe,
-                      const struct open_call_table *open_calls, struct probe_ledger *ret_ledger)
-{
-    struct probe_ledger ledger = {.decoded = agent->probe_states[probe->id].decoded,
-                                  .malformed = agent->probe_states[probe->id].malformed};
-    int error = kernel_counters_ledger(agent->counters, probe->id, &ledger.kernel);
-    if (error)
-        return error;
-    ledger.in_series = open_calls->in_series[probe->id];
-    const struct loris_ledger *kernel = &ledger.kernel;
-    uint64_t ended = kernel->returned + kernel->abandoned;
-    uint64_t open = kernel->entered > ended ? kernel->entered - ended : 0;
-    ledger.abandoned = kernel->abandoned;
-    ledger.in_flight = open;
-    /* What a session neither returned nor holds open was jumped over: see loris/ledger.h. */
-    if (probe->attach == ATTACH_UPROBE_SESSION && open_calls->sessions_known) {
-        uint64_t held = open_calls->per_probe[probe->id];
-        ledger.in_flight = held < open ? held : open;
-        ledger.abandoned += open - ledger.in_flight;
-    }
-    ledger.closes = kernel->entered == kernel->returned + ledger.abandoned + ledger.in_flight &&
-                    kernel->returned == kernel->submitted + kernel->ring_full + kernel->counted &&
-                    kernel->submitted == ledger.decoded + ledger.malformed &&
-                    ledger.decoded + kernel->counted + kernel->ring_full == ledger.in_series;
-    *ret_ledger = ledger;
-    return 0;
 }
