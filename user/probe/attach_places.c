@@ -259,10 +259,10 @@ static int attach_fentry(const struct attach_job *job, const struct attach_place
     int error = kernel_side_load_fentry(job->side, place->name, &entry_fd, &exit_fd, NULL);
     if (error)
         return error;
-    _cleanup_close_ int exit_link_fd = bpf_link_tracing(exit_fd, place->probe);
+    _cleanup_close_ int exit_link_fd = bpf_link_tracing(exit_fd, place->probe, true);
     if (exit_link_fd < 0)
         return exit_link_fd;
-    _cleanup_close_ int entry_link_fd = bpf_link_tracing(entry_fd, place->probe);
+    _cleanup_close_ int entry_link_fd = bpf_link_tracing(entry_fd, place->probe, false);
     if (entry_link_fd < 0)
         return entry_link_fd;
     error = link_set_add(job->links, take_fd(&exit_link_fd));

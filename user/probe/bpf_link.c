@@ -148,10 +148,11 @@ int bpf_link_perf_kprobe(int program_fd, const char *name, uint64_t cookie, bool
     return perf_link(program_fd, "kprobe", &attributes, on_return, cookie);
 }
 
-int bpf_link_tracing(int program_fd, uint64_t cookie)
+int bpf_link_tracing(int program_fd, uint64_t cookie, bool on_return)
 {
     LIBBPF_OPTS(bpf_link_create_opts, options, .tracing.cookie = cookie);
-    int fd = bpf_link_create(program_fd, 0, BPF_TRACE_FENTRY, &options);
+    int fd =
+        bpf_link_create(program_fd, 0, on_return ? BPF_TRACE_FEXIT : BPF_TRACE_FENTRY, &options);
     return fd >= 0 ? fd : -errno;
 }
 

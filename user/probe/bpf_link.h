@@ -32,7 +32,7 @@ int bpf_link_perf_uprobe(int program_fd, const char *path, uint64_t offset, uint
                          uint64_t cookie, bool on_return);
 int bpf_link_perf_kprobe(int program_fd, const char *name, uint64_t cookie, bool on_return);
 /* fentry, fexit: the place is part of the program. */
-int bpf_link_tracing(int program_fd, uint64_t cookie);
+int bpf_link_tracing(int program_fd, uint64_t cookie, bool on_return);
 /* raw_tp (with a name) and tp_btf programs (NULL). */
 int bpf_link_raw_tracepoint(int program_fd, const char *name);
 /* An iterator: returns the fd to read all of its output from. */

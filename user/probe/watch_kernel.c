@@ -114,6 +114,7 @@ static int climb_down(struct finding *finding)
     struct place_list open = finding->places; /* the names stay finding's */
     bool first = true;
     int error = 0;
+    int last_error = -EOPNOTSUPP;
     for (size_t i = 0; i < rungs && open.count > 0; i++) {
         struct leftover leftover = {0};
         const struct attach_job job = {probe_set_side(finding->set), probe_set_trials(finding->set),
@@ -130,11 +131,13 @@ static int climb_down(struct finding *finding)
             place_list_done(&open);
         open = leftover.places;
         first = false;
+        if (leftover.last_error)
+            last_error = leftover.last_error;
     }
     for (size_t i = 0; !error && i < open.count; i++) {
         finding->report->refused++;
-        attach_report_add(finding->report, "kernel function %s was refused by the kernel",
-                          open.places[i].name);
+        attach_report_add(finding->report, "kernel function %s was refused by the kernel: %s",
+                          open.places[i].name, strerror(-last_error));
     }
     if (!first)
         place_list_done(&open);
