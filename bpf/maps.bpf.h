@@ -25,7 +25,7 @@ struct sketch_coarse {
     u64 count[LORIS_SKETCH_PAGES];
 };
 
-#define NO_PROBE 0xffffffffu
+#define NO_PROBE 0xffffffffu /* also no tag */
 
 enum open_call_flag {
     OPEN_CALL_USER = 1 << 0,  /* of user space: an exec ends it */
@@ -36,7 +36,7 @@ enum open_call_flag {
 struct open_call {
     u64 start_ns;
     u64 frame; /* names the activation: stack pointer, or the trampoline's frame */
-    u32 probe;
+    u32 tag;   /* of the probe */
     u32 flags;
 };
 
@@ -50,8 +50,8 @@ struct open_calls {
 /* The one syscall a thread is in. */
 struct open_syscall {
     u64 start_ns;
-    u32 probe_plus1; /* 0: none that is watched */
-    u32 reserved;
+    u32 tag;
+    u32 is_open;
 };
 
 /* A wait that belongs to something else than the current thread. */
@@ -59,6 +59,8 @@ struct open_wait {
     u64 start_ns;
     u32 pid;
     u32 start_tick;
+    u32 tag;
+    u32 reserved;
 };
 
 /* Consumer position, plus one, at which this CPU's ring last woke the reader. */
@@ -135,6 +137,29 @@ extern struct open_wait_map request_open SEC(".maps");
 extern struct open_interrupt_map interrupt_open SEC(".maps");
 extern struct syscall_probes_map syscall_probes SEC(".maps");
 extern struct span_probes_map span_probes SEC(".maps");
+
+static __always_inline u32 tag_of(u32 probe, const struct loris_probe_knobs *knobs)
+{
+    return probe | (u32)knobs->generation << LORIS_TAG_PROBE_BITS;
+}
+
+static __always_inline u32 tag_probe(u32 tag)
+{
+    return tag & ((1u << LORIS_TAG_PROBE_BITS) - 1);
+}
+
+/* The tag that calls of the probe have now. */
+static __always_inline u32 tag_now(u32 probe)
+{
+    const struct loris_probe_knobs *knobs = bpf_map_lookup_elem(&probe_knobs, &probe);
+    return knobs ? tag_of(probe, knobs) : NO_PROBE;
+}
+
+/* False: the probe of this call has gone, and its id may be another's. */
+static __always_inline bool tag_is_current(u32 tag)
+{
+    return tag_now(tag_probe(tag)) == tag;
+}
 
 /* A copy, zero when it cannot be read, which cannot be. */
 static __always_inline struct loris_control control_now(void)

@@ -14,7 +14,8 @@
  */
 static __always_inline void open_call_abandon(const struct open_call *call)
 {
-    struct loris_ledger *ledger = ledger_of(call->probe);
+    struct loris_ledger *ledger =
+        tag_is_current(call->tag) ? ledger_of(tag_probe(call->tag)) : NULL;
     if (ledger)
         ledger_add(ledger->abandoned, 1);
 }
@@ -49,7 +50,7 @@ __weak __noinline int open_calls_cut(struct open_calls *calls, u32 keep)
  * and so is a call of the same probe at it, which was left without a return. Another probe's call
  * at it may have tail-called.
  */
-__weak __noinline int open_calls_alive(struct open_calls *calls, u32 probe, u64 stack_pointer)
+__weak __noinline int open_calls_alive(struct open_calls *calls, u32 tag, u64 stack_pointer)
 {
     if (!calls)
         return 0;
@@ -61,18 +62,18 @@ __weak __noinline int open_calls_alive(struct open_calls *calls, u32 probe, u64 
             continue;
         if (!(call->flags & OPEN_CALL_STACK) || call->frame > stack_pointer)
             break;
-        if (call->frame < stack_pointer || call->probe == probe)
+        if (call->frame < stack_pointer || call->tag == tag)
             alive = i - 1;
     }
     return alive;
 }
 
 /* One more than the place of the innermost call of the probe with this frame (any when 0). */
-static __always_inline u32 open_calls_search(const struct open_calls *calls, u32 probe, u64 frame)
+static __always_inline u32 open_calls_search(const struct open_calls *calls, u32 tag, u64 frame)
 {
     for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
         const struct open_call *call = &calls->call[i - 1];
-        if (i <= *(volatile u32 *)&calls->depth && call->probe == probe &&
+        if (i <= *(volatile u32 *)&calls->depth && call->tag == tag &&
             (!frame || call->frame == frame))
             return i;
     }
@@ -80,35 +81,34 @@ static __always_inline u32 open_calls_search(const struct open_calls *calls, u32
 }
 
 /* The same, walked by the verifier once. The frame must be a number: no pointer gets in here. */
-__weak __noinline int open_calls_find(struct open_calls *calls, u32 probe, u64 frame)
+__weak __noinline int open_calls_find(struct open_calls *calls, u32 tag, u64 frame)
 {
-    return calls ? open_calls_search(calls, probe, frame) : 0;
+    return calls ? open_calls_search(calls, tag, frame) : 0;
 }
 
 /* Drops the innermost call when it is this very activation, begun again without an end. */
-static __always_inline void open_calls_drop_top(u32 probe, struct task_struct *task, u64 frame)
+static __always_inline void open_calls_drop_top(u32 tag, struct task_struct *task, u64 frame)
 {
     struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
     if (!calls || calls->depth == 0)
         return;
     u32 depth = calls->depth;
     const struct open_call *top = open_call_at(calls, depth - 1);
-    if (top->probe != probe || top->frame != frame)
+    if (top->tag != tag || top->frame != frame)
         return;
     open_call_abandon(top);
     calls->depth = depth - 1;
 }
 
 /* Drops the user calls that cannot be open any more when the probe enters at the stack pointer. */
-static __always_inline void open_calls_unwind(struct open_calls *calls, u32 probe,
-                                              u64 stack_pointer)
+static __always_inline void open_calls_unwind(struct open_calls *calls, u32 tag, u64 stack_pointer)
 {
     u32 depth = calls->depth;
     if (depth == 0)
         return;
     const struct open_call *top = open_call_at(calls, depth - 1);
     if (top->flags & OPEN_CALL_STACK && top->frame <= stack_pointer) {
-        u32 alive = open_calls_alive(calls, probe, stack_pointer);
+        u32 alive = open_calls_alive(calls, tag, stack_pointer);
         if (alive < depth)
             open_calls_cut(calls, alive);
     }
@@ -125,8 +125,9 @@ static __always_inline void open_calls_push(u32 probe, struct loris_ledger *ledg
         ledger_add(ledger->abandoned, 1);
         return;
     }
+    u32 tag = tag_now(probe);
     if (flags & OPEN_CALL_STACK)
-        open_calls_unwind(calls, probe, frame);
+        open_calls_unwind(calls, tag, frame);
     u32 depth = calls->depth;
     if (depth >= LORIS_OPEN_CALLS_MAX) {
         ledger_add(ledger->too_deep, 1);
@@ -136,7 +137,7 @@ static __always_inline void open_calls_push(u32 probe, struct loris_ledger *ledg
     struct open_call *call = open_call_at(calls, depth);
     *(volatile u32 *)&calls->depth = depth + 1;
     call->frame = frame;
-    call->probe = probe;
+    call->tag = tag;
     call->flags = flags;
     call->start_ns = bpf_ktime_get_ns();
 }
@@ -156,9 +157,10 @@ static __always_inline u64 open_calls_pop(u32 probe, struct task_struct *task, u
     if (depth == 0)
         return 0;
     const struct open_call *call = open_call_at(calls, depth - 1);
-    if (call->probe != probe || (frame && call->frame != frame)) {
-        u32 found = frame_is_pointer ? open_calls_search(calls, probe, frame)
-                                     : (u32)open_calls_find(calls, probe, frame);
+    u32 tag = tag_now(probe);
+    if (call->tag != tag || (frame && call->frame != frame)) {
+        u32 found = frame_is_pointer ? open_calls_search(calls, tag, frame)
+                                     : (u32)open_calls_find(calls, tag, frame);
         if (!found)
             return 0;
         open_calls_cut(calls, found);

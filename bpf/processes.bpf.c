@@ -69,7 +69,7 @@ static __always_inline void abandon_open_calls(struct task_struct *task, bool on
         if (only_user && !(call->flags & OPEN_CALL_USER))
             continue;
         open_call_abandon(call);
-        call->probe = NO_PROBE;
+        call->tag = NO_PROBE;
         call->frame = 0;
     }
 }
@@ -77,10 +77,11 @@ static __always_inline void abandon_open_calls(struct task_struct *task, bool on
 static __always_inline void abandon_open_syscall(struct task_struct *task)
 {
     struct open_syscall *open = bpf_task_storage_get(&syscall_open, task, NULL, 0);
-    if (!open || !open->probe_plus1)
+    if (!open || !open->is_open)
         return;
-    struct loris_ledger *ledger = ledger_of(open->probe_plus1 - 1);
-    open->probe_plus1 = 0;
+    open->is_open = 0;
+    struct loris_ledger *ledger =
+        tag_is_current(open->tag) ? ledger_of(tag_probe(open->tag)) : NULL;
     if (ledger)
         ledger_add(ledger->abandoned, 1);
 }
@@ -196,8 +197,8 @@ int on_each_open(struct bpf_iter__task *ctx)
     out.tid = task->pid;
     out.start_tick = task_start_tick(task);
     struct open_syscall *syscall = bpf_task_storage_get(&syscall_open, task, NULL, 0);
-    if (syscall && syscall->probe_plus1) {
-        out.probe = syscall->probe_plus1 - 1;
+    if (syscall && syscall->is_open && tag_is_current(syscall->tag)) {
+        out.probe = tag_probe(syscall->tag);
         out.start_ns = syscall->start_ns;
         bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
     }
@@ -207,9 +208,9 @@ int on_each_open(struct bpf_iter__task *ctx)
     u32 depth = calls->depth;
     for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX && i < depth; i++) {
         struct open_call *call = open_call_at(calls, i);
-        if (call->probe == NO_PROBE)
+        if (!tag_is_current(call->tag))
             continue;
-        out.probe = call->probe;
+        out.probe = tag_probe(call->tag);
         out.start_ns = call->start_ns;
         bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
     }

@@ -20,8 +20,12 @@ static __always_inline void wait_begin(void *waits, u64 key, u32 probe, struct t
         .start_ns = bpf_ktime_get_ns(),
         .pid = task->tgid,
         .start_tick = task_start_tick(task),
+        .tag = tag_now(probe),
     };
-    if (bpf_map_update_elem(waits, &key, &wait, BPF_NOEXIST)) {
+    const struct open_wait *unended = bpf_map_lookup_elem(waits, &key);
+    if (unended && unended->tag == wait.tag)
+        ledger_add(ledger->abandoned, 1);
+    if (bpf_map_update_elem(waits, &key, &wait, BPF_ANY)) {
         ledger_add(ledger->no_storage, 1);
         ledger_add(ledger->abandoned, 1);
     }
@@ -34,7 +38,7 @@ static __always_inline void wait_end(void *waits, u64 key, u32 probe, s64 value)
     if (!found)
         return;
     struct open_wait wait = *found;
-    struct loris_ledger *ledger = ledger_of(probe);
+    struct loris_ledger *ledger = wait.tag == tag_now(probe) ? ledger_of(probe) : NULL;
     if (!bpf_map_delete_elem(waits, &key) && ledger)
         call_return(probe, ledger, wait.pid, wait.start_tick, now_ns - wait.start_ns, value);
 }
@@ -56,7 +60,11 @@ int on_request_requeue(u64 *ctx)
 {
     u32 probe;
     u64 key = ctx[0];
-    if (!span_probe(LORIS_SPAN_BLOCK_IO, &probe) || bpf_map_delete_elem(&request_open, &key))
+    const struct open_wait *found = bpf_map_lookup_elem(&request_open, &key);
+    if (!found || !span_probe(LORIS_SPAN_BLOCK_IO, &probe))
+        return 0;
+    bool current = found->tag == tag_now(probe);
+    if (bpf_map_delete_elem(&request_open, &key) || !current)
         return 0;
     struct loris_ledger *ledger = ledger_of(probe);
     if (ledger)
@@ -82,7 +90,8 @@ static __always_inline void enqueue(struct task_struct *task)
     u64 key = (u32)task->pid;
     if (!key || !span_probe(LORIS_SPAN_RUN_QUEUE, &probe))
         return;
-    if (!bpf_map_lookup_elem(&runqueue_open, &key))
+    const struct open_wait *waiting = bpf_map_lookup_elem(&runqueue_open, &key);
+    if (!waiting || waiting->tag != tag_now(probe))
         wait_begin(&runqueue_open, key, probe, task);
 }
 

@@ -24,12 +24,13 @@ int on_syscall_entry(struct bpf_raw_tracepoint_args *ctx)
         ledger_add(ledger->abandoned, 1);
         return 0;
     }
-    if (open->probe_plus1) {
-        struct loris_ledger *skipped = ledger_of(open->probe_plus1 - 1);
+    if (open->is_open && tag_is_current(open->tag)) {
+        struct loris_ledger *skipped = ledger_of(tag_probe(open->tag));
         if (skipped)
             ledger_add(skipped->abandoned, 1);
     }
-    open->probe_plus1 = probe + 1;
+    open->tag = tag_now(probe);
+    open->is_open = 1;
     open->start_ns = bpf_ktime_get_ns();
     return 0;
 }
@@ -41,11 +42,11 @@ int on_syscall_exit(struct bpf_raw_tracepoint_args *ctx)
     u64 now_ns = bpf_ktime_get_ns();
     struct task_struct *task = bpf_get_current_task_btf();
     struct open_syscall *open = bpf_task_storage_get(&syscall_open, task, NULL, 0);
-    if (!open || !open->probe_plus1)
+    if (!open || !open->is_open)
         return 0;
-    u32 probe = open->probe_plus1 - 1;
-    open->probe_plus1 = 0;
-    struct loris_ledger *ledger = ledger_of(probe);
+    u32 probe = tag_probe(open->tag);
+    open->is_open = 0;
+    struct loris_ledger *ledger = tag_is_current(open->tag) ? ledger_of(probe) : NULL;
     if (ledger)
         call_return_current(probe, ledger, open->start_ns, now_ns, ctx->args[1]);
     return 0;

@@ -64,7 +64,7 @@ int on_umulti_exit(struct pt_regs *ctx)
 static __always_inline int begin_mark(struct pt_regs *ctx)
 {
     u32 probe = bpf_get_attach_cookie(ctx);
-    open_calls_drop_top(probe, bpf_get_current_task_btf(), PT_REGS_SP(ctx));
+    open_calls_drop_top(tag_now(probe), bpf_get_current_task_btf(), PT_REGS_SP(ctx));
     open_calls_enter(probe, PT_REGS_SP(ctx), OPEN_CALL_USER);
     return 0;
 }

@@ -26,7 +26,12 @@ struct loris_probe_knobs {
     __u8 sample_shift; /* one call of 2^shift becomes a sample, the others are counted */
     __u8 filter;       /* index into the filters, 0 = none */
     __u32 bias_ns;     /* subtracted from every latency, never below zero */
+    __u16 generation;  /* of the id: tells calls of a former probe that are still open */
+    __u16 reserved;
 };
+
+/* An open call remembers its probe and the generation of its id: probe | generation << 16. */
+#define LORIS_TAG_PROBE_BITS 16
 
 enum loris_filter_flag {
     LORIS_FILTER_PIDS = 1 << 0,   /* the process is in filter_pids with this filter's bit */
@@ -43,7 +48,7 @@ struct loris_filter {
     char comm[16]; /* NUL padded */
 };
 
-_Static_assert(sizeof(struct loris_probe_knobs) == 8, "knobs layout");
+_Static_assert(sizeof(struct loris_probe_knobs) == 12, "knobs layout");
 _Static_assert(sizeof(struct loris_filter) == 32, "filter layout");
 
 /* The one record of settings that belong to no probe. */

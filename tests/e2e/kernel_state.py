@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 from expectations import expect_equal, wait_for
 
@@ -16,10 +17,11 @@ BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/usr/bin:/sbin:/bin") or "bpft
 
 def bpf_objects(kind):
     """What bpftool lists: kind is prog, link or map. It stumbles over what goes away meanwhile."""
-    for _ in range(5):
+    for _ in range(20):
         done = subprocess.run([BPFTOOL, "-j", kind, "show"], capture_output=True, text=True)
         if done.returncode == 0:
             break
+        time.sleep(0.05)
     expect_equal(done.returncode, 0, f"bpftool {kind} ({done.stderr.strip()})")
     listed = json.loads(done.stdout or "[]")
     return listed if isinstance(listed, list) else []

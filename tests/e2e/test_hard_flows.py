@@ -142,3 +142,33 @@ def stays_exact_when_the_probe_goes_while_calls_are_open():
         expect_equal(blocked.finish()["status"], 0, "exit status of the target")
         run_workload("many_calls", "calls=10")
         agent.settled(user("many_calls", "work"), entered=10)
+
+
+def calls_of_a_former_probe_are_not_taken_for_those_of_the_next():
+    """The id of a detached probe is used again while its calls are still open."""
+    for attach in ("uprobe-multi", "uprobe-exits", "uprobe-session"):
+        former, following = user("blocked", "blocked"), user("many_calls", "work")
+        with Agent() as agent, Running("blocked", "threads=3") as blocked:
+            agent.attach(former, attach=attach)
+            blocked.go()
+            blocked.line("inside")
+            agent.call("Detach", targets=[former])
+            agent.attach(following, attach=attach)
+            run_workload("many_calls", "calls=10")
+            blocked.go()
+            blocked.line("done")
+            blocked.finish()
+            probe = agent.settled(following, entered=10)
+            check_ledger(probe["ledger"], entered=10, returned=10, abandoned=0, in_flight=0)
+
+
+def syscalls_of_a_former_probe_are_not_taken_for_those_of_the_next():
+    with Agent() as agent:
+        agent.attach("syscall:read")
+        with Running("many_calls", "calls=5") as waiting:  # its gate waits in a read
+            wait_for(lambda: agent.probe("syscall:read")["ledger"]["in_flight"] > 0, 10,
+                     "a read is open")
+            agent.call("Detach", targets=["syscall:read"])
+            agent.attach("syscall:acct")
+            waiting.run_to_end()
+        check_ledger(agent.settled("syscall:acct")["ledger"], abandoned=0, in_flight=0)

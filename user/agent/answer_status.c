@@ -257,9 +257,9 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
     bool with_probes = true;
     if (!answer_bool(call, parameters, "probes", &with_probes))
         return;
-    pump_catch_up(agent);
     struct utsname kernel = {0};
     uname(&kernel);
+    pump_catch_up(agent);
     struct json_writer *json = varlink_call_begin_reply(call);
     json_string_z(json, "version", LORIS_VERSION);
     json_string_z(json, "kernel", kernel.release);

@@ -249,9 +249,9 @@ static int free_sketch_pages(struct kernel_side *side, uint32_t probe)
     return bpf_map_update_elem(dirs_fd, &probe, directory, BPF_ANY) ? -errno : 0;
 }
 
-int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe)
+int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe, uint16_t next_generation)
 {
-    const struct loris_probe_knobs off = {0};
+    const struct loris_probe_knobs off = {.generation = next_generation};
     const uint64_t no_coarse[LORIS_SKETCH_PAGES] = {0};
     int error = kernel_side_set_knobs(side, probe, &off);
     if (!error)

@@ -124,9 +124,10 @@ int kernel_side_set_knobs(struct kernel_side *side, uint32_t probe,
 int kernel_side_set_control(struct kernel_side *side,
                             const struct loris_control *control) _must_check_;
 struct loris_control kernel_side_control(const struct kernel_side *side);
-/* Zeroes all that the kernel side knows of a probe and frees its sketch pages. Its links must be
- * closed before. */
-int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe) _must_check_;
+/* Zeroes all that the kernel side knows of a probe, frees its sketch pages, and gives the id its
+ * next generation, so that calls still open are nobody's. Its links must be closed before. */
+int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe,
+                            uint16_t next_generation) _must_check_;
 
 /* Bytes of all maps and rings as the kernel accounts them. */
 uint64_t kernel_side_map_bytes(const struct kernel_side *side);

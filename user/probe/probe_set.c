@@ -25,6 +25,7 @@ struct probe_set {
     struct probe_entry **entries; /* by id, NULL when free */
     uint32_t *name_index;         /* open addressing by name; id + 1, 0 empty */
     uint32_t name_mask;
+    uint16_t *generations; /* by id: how often it was used before */
     uint32_t capacity;
     uint32_t end; /* of the ids used so far */
     uint32_t attached;
@@ -74,7 +75,8 @@ int probe_set_new(struct kernel_side *side, uint64_t hash_seed, probe_admit_fn o
     set->name_mask = slots - 1;
     set->entries = calloc(set->capacity, sizeof(*set->entries));
     set->name_index = calloc(slots, sizeof(*set->name_index));
-    if (!set->entries || !set->name_index)
+    set->generations = calloc(set->capacity, sizeof(*set->generations));
+    if (!set->entries || !set->name_index || !set->generations)
         return -ENOMEM;
     *ret_set = take_ptr(set);
     return 0;
@@ -92,6 +94,7 @@ void probe_set_free(struct probe_set *set)
     free(set->watches);
     free(set->entries);
     free(set->name_index);
+    free(set->generations);
     free(set);
 }
 
@@ -207,6 +210,7 @@ int probe_set_make(struct probe_set *set, struct watch *watch, const char *name,
     if (error)
         return diag_set(reterr_diag, -error, "out of memory");
     entry->probe.id = id;
+    entry->probe.knobs.generation = set->generations[id];
     entry->probe.attached = true;
     error = set->on_admit ? set->on_admit(&entry->probe, set->context) : 0;
     if (error)
@@ -354,9 +358,11 @@ uint32_t probe_set_detach(struct probe_set *set, const char *target_text)
 int probe_set_release(struct probe_set *set, uint32_t id)
 {
     assert(set->entries[id] && !set->entries[id]->probe.attached);
-    int error = kernel_side_reset_probe(set->side, id);
+    uint16_t generation = (uint16_t)(set->generations[id] + 1);
+    int error = kernel_side_reset_probe(set->side, id, generation);
     if (error)
         return error;
+    set->generations[id] = generation;
     probe_entry_free(take_ptr(set->entries[id]));
     rebuild_names(set);
     return 0;

@@ -141,6 +141,15 @@ int watch_attach_span(struct probe_set *set, struct watch *watch, struct attach_
     return -ENOENT;
 }
 
+/* An interrupt that is being handled on some CPU is not the next probe's. */
+static void clear_interrupt(struct kernel_side *side, uint32_t span)
+{
+    _cleanup_free_ uint64_t *never = calloc(kernel_side_cpus(side), sizeof(*never));
+    if (never)
+        (void)bpf_map_update_elem(kernel_side_map(side, KERNEL_MAP_INTERRUPT_OPEN), &span, never,
+                                  BPF_ANY);
+}
+
 void watch_clear_tables(struct kernel_side *side, const struct probe *probe)
 {
     const char *name = strchr(probe->name, ':') + 1;
@@ -150,7 +159,10 @@ void watch_clear_tables(struct kernel_side *side, const struct probe *probe)
             (void)!set_slot(side, KERNEL_MAP_SYSCALL_PROBES, (uint32_t)number, 0);
         return;
     }
-    for (size_t i = 0; i < sizeof(span_slots) / sizeof(span_slots[0]); i++)
-        if (probe->kind == TARGET_SPAN && strcmp(span_slots[i].name, name) == 0)
-            (void)!set_slot(side, KERNEL_MAP_SPAN_PROBES, span_slots[i].span, 0);
+    for (size_t i = 0; i < sizeof(span_slots) / sizeof(span_slots[0]); i++) {
+        if (probe->kind != TARGET_SPAN || strcmp(span_slots[i].name, name) != 0)
+            continue;
+        (void)!set_slot(side, KERNEL_MAP_SPAN_PROBES, span_slots[i].span, 0);
+        clear_interrupt(side, span_slots[i].span);
+    }
 }
