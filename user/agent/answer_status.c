@@ -64,7 +64,6 @@ static void write_probe(const struct probe *probe, void *context)
     json_double(json, "rate_per_s", writer->agent->probe_states[probe->id].rate_per_s, 6);
     json_u64(json, "bias_ns", probe->knobs.bias_ns);
     json_u64(json, "sample_shift", probe->knobs.sample_shift);
-    json_u64(json, "kernel_missed", 0);
     write_ledger(json, &ledger);
     json_end_object(json);
 }
@@ -82,7 +81,6 @@ static void write_refused(struct json_writer *json, const struct agent_target *t
         json_string_z(json, "hint", target->refusal.hint);
     json_u64(json, "bias_ns", 0);
     json_u64(json, "sample_shift", 0);
-    json_u64(json, "kernel_missed", 0);
     const struct probe_ledger none = {.closes = true};
     write_ledger(json, &none);
     json_end_object(json);
@@ -272,6 +270,7 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
     write_memory(agent, json);
     write_caches(agent, json);
     write_drain(agent, json);
+    json_u64(json, "kernel_missed", agent->probes ? probe_set_missed(agent->probes) : 0);
     write_attach_kinds(agent, json);
     json_u64(json, "probes_attached", agent->probes ? probe_set_attached(agent->probes) : 0);
     json_u64(json, "series", agent->series ? series_table_figures(agent->series).series_count : 0);

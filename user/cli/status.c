@@ -85,6 +85,16 @@ static void print_drain(const json_t *drain, struct text *out)
                        100.0 * json_field_number(drain, "fill_ratio_peak"));
 }
 
+/* Worth a line only when there is something to say. */
+static void print_missed(uint64_t missed, struct text *out)
+{
+    char number[32];
+    if (missed == 0)
+        return;
+    series_view_format_exact(missed, number);
+    text_append_format(out, "missed    %s runs of programs were left out by the kernel\n", number);
+}
+
 static void print_status(const struct invocation *invocation, const json_t *reply,
                          const struct output *output, struct text *out)
 {
@@ -96,6 +106,7 @@ static void print_status(const struct invocation *invocation, const json_t *repl
     print_probes(reply, out);
     print_list(json_object_get(reply, "refused"), "refused   ", out);
     print_drain(json_object_get(reply, "drain"), out);
+    print_missed(json_field_u64(reply, "kernel_missed"), out);
     status_ledger_print(reply, out);
     if (invocation_has(invocation, OPTION_PROBES)) {
         text_append(out, "\n", 1);

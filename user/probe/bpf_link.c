@@ -170,3 +170,20 @@ int bpf_link_iterate(int program_fd)
     int fd = bpf_iter_create(link_fd);
     return fd >= 0 ? fd : -errno;
 }
+
+uint64_t bpf_link_program_missed(int program_fd)
+{
+    struct bpf_prog_info info = {0};
+    __u32 bytes = sizeof(info);
+    return bpf_obj_get_info_by_fd(program_fd, &info, &bytes) ? 0 : info.recursion_misses;
+}
+
+uint64_t bpf_link_missed(int link_fd)
+{
+    struct bpf_link_info info = {0};
+    __u32 bytes = sizeof(info);
+    if (bpf_obj_get_info_by_fd(link_fd, &info, &bytes))
+        return 0;
+    _cleanup_close_ int program_fd = bpf_prog_get_fd_by_id(info.prog_id);
+    return program_fd < 0 ? 0 : bpf_link_program_missed(program_fd);
+}

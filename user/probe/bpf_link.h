@@ -37,3 +37,9 @@ int bpf_link_tracing(int program_fd, uint64_t cookie, bool on_return);
 int bpf_link_raw_tracepoint(int program_fd, const char *name);
 /* An iterator: returns the fd to read all of its output from. */
 int bpf_link_iterate(int program_fd);
+
+/* How often the kernel left a program out because it, or another probe, was running on that CPU;
+ * 0 where it cannot tell. */
+uint64_t bpf_link_program_missed(int program_fd);
+/* The same for the program of a link. */
+uint64_t bpf_link_missed(int link_fd);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "loris/ledger.h"
 #include "loris/sketch.h"
+#include "probe/bpf_link.h"
 #include "probe/kernel_objects.h"
 
 #define RING_OVERHEAD_BYTES (3 * 4096)
@@ -265,6 +266,15 @@ int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe, uint16_t n
         bpf_map_update_elem(side->map_fds[KERNEL_MAP_SKETCH_COARSES], &probe, no_coarse, BPF_ANY))
         return -errno;
     return 0;
+}
+
+uint64_t kernel_side_missed(const struct kernel_side *side)
+{
+    uint64_t missed = 0;
+    for (size_t i = 0; i < KERNEL_PROGRAMS; i++)
+        if (side->program_fds[i] >= 0)
+            missed += bpf_link_program_missed(side->program_fds[i]);
+    return missed;
 }
 
 /* What the kernel charges for a map: the memlock line of its fdinfo, in bytes. */

@@ -129,6 +129,8 @@ struct loris_control kernel_side_control(const struct kernel_side *side);
 int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe,
                             uint16_t next_generation) _must_check_;
 
+/* Runs that the kernel left out, of all programs but those of fentry. */
+uint64_t kernel_side_missed(const struct kernel_side *side);
 /* Bytes of all maps and rings as the kernel accounts them. */
 uint64_t kernel_side_map_bytes(const struct kernel_side *side);
 /* The bytes that a configuration will take, before it is loaded. */

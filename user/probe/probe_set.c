@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/hash.h"
+#include "probe/bpf_link.h"
 #include "probe/object_file.h"
 #include "probe/probe_set_internal.h"
 
@@ -408,6 +409,19 @@ void probe_set_folders(const struct probe_set *set, probe_folder_fn on_folder, v
         snprintf(path, sizeof(path), "%s", set->watches[i]->path);
         on_folder(dirname(path), context);
     }
+}
+
+uint64_t probe_set_missed(const struct probe_set *set)
+{
+    uint64_t missed = kernel_side_missed(set->side);
+    for (size_t i = 0; i < set->watches_count; i++) {
+        const struct watch *watch = set->watches[i];
+        bool own_programs = watch->probes_count > 0 &&
+                            set->entries[watch->probes[0]]->probe.attach == ATTACH_FENTRY;
+        for (size_t k = 0; own_programs && k < watch->links.count; k++)
+            missed += bpf_link_missed(watch->links.fds[k]);
+    }
+    return missed;
 }
 
 int probe_set_thin(struct probe_set *set, uint32_t id, uint8_t sample_shift)

@@ -66,6 +66,9 @@ void probe_set_folders(const struct probe_set *set, probe_folder_fn on_folder, v
 int probe_set_follow_life(struct probe_set *set, bool follow,
                           struct diag *reterr_diag) _must_check_;
 
+/* Runs of our programs that the kernel left out since they were loaded. */
+uint64_t probe_set_missed(const struct probe_set *set);
+
 /* Turns sampling of a probe down: 0 samples all, LORIS_SAMPLE_NEVER counts only. */
 int probe_set_thin(struct probe_set *set, uint32_t id, uint8_t sample_shift) _must_check_;
 
