@@ -129,7 +129,7 @@ int kernel_counters_walk(struct kernel_counters *counters, uint32_t end, kernel_
 {
     int fd = kernel_side_map(counters->side, KERNEL_MAP_PROBE_LEDGER);
     uint32_t cpus = kernel_side_cpus(counters->side);
-    uint32_t keys[WALK_BATCH];
+    uint32_t keys[WALK_BATCH] = {0};
     uint32_t position = 0;
     for (uint32_t from = 0; from < end;) {
         uint32_t count = end - from < WALK_BATCH ? end - from : WALK_BATCH;
@@ -204,7 +204,7 @@ static int take_page(struct take *take, uint32_t number, uint32_t id)
 
 static int take_coarse(struct take *take, uint32_t probe)
 {
-    uint64_t now[LORIS_SKETCH_PAGES];
+    uint64_t now[LORIS_SKETCH_PAGES] = {0};
     int fd = kernel_side_map(take->counters->side, KERNEL_MAP_SKETCH_COARSES);
     if (bpf_map_lookup_elem(fd, &probe, now))
         return -errno;
@@ -249,7 +249,7 @@ int kernel_counters_take(struct kernel_counters *counters, uint32_t probe,
     struct taken *taken = taken_of(counters, probe);
     if (!taken)
         return -ENOMEM;
-    uint32_t directory[LORIS_SKETCH_PAGES + 1];
+    uint32_t directory[LORIS_SKETCH_PAGES + 1] = {0};
     if (bpf_map_lookup_elem(kernel_side_map(counters->side, KERNEL_MAP_SKETCH_DIRS), &probe,
                             directory))
         return -errno;
