@@ -64,6 +64,22 @@ static void add_count(const struct series *series, void *context)
         reading->table->in_series[probe] += series_table_count(series);
 }
 
+static void on_ledger(uint32_t probe, const struct loris_ledger *ledger, void *context)
+{
+    bool *any_open = context;
+    (void)probe;
+    *any_open |= ledger->entered > ledger->returned + ledger->abandoned;
+}
+
+/* Whether there is anything to look for: the walk over all tasks is the dear part. */
+static bool has_open_calls(const struct agent *agent)
+{
+    bool any_open = false;
+    int error =
+        kernel_counters_walk(agent->counters, probe_set_end(agent->probes), on_ledger, &any_open);
+    return error || any_open;
+}
+
 int open_call_table_read(struct agent *agent, struct open_call_table *table)
 {
     uint32_t probes_max = agent->sizing.kernel.probes_max;
@@ -74,6 +90,8 @@ int open_call_table_read(struct agent *agent, struct open_call_table *table)
     if (!table->per_probe || !table->oldest_ns || !table->in_series)
         return -ENOMEM;
     series_table_walk(agent->series, UINT32_MAX, add_count, &reading);
+    if (!has_open_calls(agent))
+        return 0;
     bool sessions = has_sessions(agent);
     int error = task_walk_open_calls(agent->kernel, sessions, on_open_call, &reading);
     table->sessions_known = sessions && !error;

@@ -175,7 +175,6 @@ struct making {
     const struct agent_mark *mark;
     struct open_call_table open_calls;
     uint64_t now_ns;
-    uint64_t realtime_ns;
     struct stats_answer *answer;
     size_t capacity;
     int error;
@@ -230,7 +229,7 @@ static int add_row(struct making *making, const struct probe *probe, struct roll
     struct series_json *series = &answer->series[answer->count++];
     *series = (struct series_json){
         .probe = probe->name,
-        .realtime_ns = making->realtime_ns,
+        .time = answer->time,
         .row = row,
         .grouped = making->query->by != CONFIG_BY_NONE,
         .lost = ledger->kernel.too_deep + ledger->kernel.no_storage + ledger->malformed,
@@ -321,7 +320,7 @@ int stats_answer_make(struct agent *agent, const struct stats_query *query,
     struct agent_mark *fresh_mark = NULL;
     pump_catch_up(agent);
     making.now_ns = agent_now_ns();
-    making.realtime_ns = clock_now_ns(CLOCK_REALTIME);
+    clock_format_utc(clock_now_ns(CLOCK_REALTIME), ret_answer->time);
     if (!agent->probes)
         return 0;
     if (query->since_mark)

@@ -22,6 +22,7 @@ struct stats_answer {
     size_t count;
     size_t truncated;
     struct rollup **rollups; /* own the rows */
+    char time[32];           /* that of all series */
     size_t rollups_count;
 };
 

@@ -159,6 +159,49 @@ void json_bool(struct json_writer *json, const char *key, bool value)
     json_raw(json, key, value ? "true" : "false");
 }
 
+/*
+ * Numbers of everyday size, without printf's arbitrary precision, which made half of the time of a
+ * large answer. As "%.*g", but for the last digit where the value lies half-way. False: not of
+ * everyday size.
+ */
+#define FORMAT_PLAIN_BYTES 64
+static bool format_plain(double value, int digits, char out[FORMAT_PLAIN_BYTES])
+{
+    enum { POWERS_MAX = 13 };
+    static const double powers[POWERS_MAX + 1] = {1e0, 1e1, 1e2, 1e3,  1e4,  1e5,  1e6,
+                                                  1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13};
+    double size = fabs(value);
+    if (value == 0) {
+        strcpy(out, "0");
+        return true;
+    }
+    if (digits > 9 || size < 1e-4 || size >= powers[digits])
+        return false;
+    int decimals = digits - 1;
+    for (int i = 1; i < digits && size >= powers[i]; i++)
+        decimals--;
+    for (double small = 1; size < small && small > 1e-4; small /= 10)
+        decimals++;
+    if (decimals < 0 || decimals > POWERS_MAX)
+        return false;
+    uint64_t scaled = (uint64_t)llround(size * powers[decimals]);
+    uint64_t scale = (uint64_t)powers[decimals];
+    while (decimals > 0 && scaled % 10 == 0) {
+        scaled /= 10;
+        scale /= 10;
+        decimals--;
+    }
+    int at = snprintf(out, FORMAT_PLAIN_BYTES - POWERS_MAX - 2, "%s%llu", value < 0 ? "-" : "",
+                      (unsigned long long)(scaled / scale));
+    if (decimals > 0) {
+        out[at] = '.';
+        out[at + decimals + 1] = '\0';
+        for (uint64_t rest = scaled % scale; decimals > 0; decimals--, rest /= 10)
+            out[at + decimals] = (char)('0' + rest % 10);
+    }
+    return true;
+}
+
 void json_double(struct json_writer *json, const char *key, double value, int digits)
 {
     if (!isfinite(value)) {
@@ -169,9 +212,11 @@ void json_double(struct json_writer *json, const char *key, double value, int di
         digits = 1;
     if (digits > 17)
         digits = 17;
-    char number[64];
-    snprintf(number, sizeof(number), "%.*g", digits, value);
-    quantity_force_decimal_point(number);
+    char number[FORMAT_PLAIN_BYTES];
+    if (!format_plain(value, digits, number)) {
+        snprintf(number, sizeof(number), "%.*g", digits, value);
+        quantity_force_decimal_point(number);
+    }
     json_raw(json, key, number);
 }
 

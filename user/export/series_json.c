@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "export/series_json.h"
 
-#include "base/clock.h"
-
 static const char *level_name(uint32_t level)
 {
     switch (level) {
@@ -47,14 +45,12 @@ static void write_latencies(struct json_writer *json, const struct derived *deri
 
 void series_json_write(struct json_writer *json, const char *key, const struct series_json *series)
 {
-    char time[32];
     const struct latency_stat *stat = &series->row->stat;
     struct derived derived;
     rollup_derive(series->row, &derived);
-    clock_format_utc(series->realtime_ns, time);
     json_begin_object(json, key);
     json_string_z(json, "schema", SERIES_JSON_SCHEMA);
-    json_string_z(json, "time", time);
+    json_string_z(json, "time", series->time);
     json_double(json, "window_s", (double)series->row->window_ns / 1e9, 9);
     json_string_z(json, "probe", series->probe);
     if (series->grouped)

@@ -12,7 +12,7 @@
 
 struct series_json {
     const char *probe;
-    uint64_t realtime_ns; /* when the answer was made */
+    const char *time; /* when the answer was made, as clock_format_utc */
     const struct rollup_row *row;
     bool grouped;      /* the row is about somebody; else about everybody */
     uint32_t pid;      /* PROCESS rows */

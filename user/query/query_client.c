@@ -313,9 +313,10 @@ static int exchange(struct query_client *client, const struct text *request,
     return r;
 }
 
-int query_client_call(struct query_client *client, const char *method, const json_t *parameters,
-                      uint64_t timeout_ns, const volatile int *cancel, json_t **ret_reply,
-                      struct diag *reterr_diag)
+/* Sends and receives; the frame of *ret_length bytes is then at the front of client->in. */
+static int ask(struct query_client *client, const char *method, const json_t *parameters,
+               uint64_t timeout_ns, const volatile int *cancel, size_t *ret_length,
+               struct diag *reterr_diag)
 {
     if (client->is_broken)
         return call_error(client, method, ECONNRESET, reterr_diag);
@@ -324,18 +325,87 @@ int query_client_call(struct query_client *client, const char *method, const jso
         patience.deadline_ns = clock_now_ns(CLOCK_MONOTONIC) + timeout_ns;
     _cleanup_text_ struct text request = {0};
     int r = write_request(method, parameters, &request);
-    size_t length = 0;
     if (r == 0)
-        r = exchange(client, &request, &patience, &length);
+        r = exchange(client, &request, &patience, ret_length);
+    return r < 0 ? call_error(client, method, -r, reterr_diag) : 0;
+}
+
+static int end_call(struct query_client *client, size_t length, int r)
+{
+    drop_frame(client, length);
+    client->is_broken |= r == -EBADMSG;
+    return r;
+}
+
+int query_client_call(struct query_client *client, const char *method, const json_t *parameters,
+                      uint64_t timeout_ns, const volatile int *cancel, json_t **ret_reply,
+                      struct diag *reterr_diag)
+{
+    size_t length = 0;
+    int r = ask(client, method, parameters, timeout_ns, cancel, &length, reterr_diag);
     if (r < 0)
-        return call_error(client, method, -r, reterr_diag);
+        return r;
     json_t *reply = NULL;
     r = parse_reply(method, client->in.bytes, length, &reply, reterr_diag);
-    drop_frame(client, length);
-    if (r < 0) {
-        client->is_broken |= r == -EBADMSG;
-        return r;
+    if (r == 0)
+        *ret_reply = reply;
+    return end_call(client, length, r);
+}
+
+/* The length of the JSON object at the front, 0 when it does not end. */
+static size_t object_length(const char *bytes, size_t length)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+    for (size_t at = 0; at < length; at++) {
+        if (in_string && bytes[at] == '\\')
+            at++;
+        else if (bytes[at] == '"')
+            in_string = !in_string;
+        else if (!in_string && bytes[at] == '{')
+            depth++;
+        else if (!in_string && bytes[at] == '}' && --depth == 0)
+            return at + 1;
     }
-    *ret_reply = reply;
     return 0;
+}
+
+static int split_array(const char *bytes, size_t length, struct text *lines)
+{
+    size_t at = 0;
+    while (at < length && bytes[at] == '{') {
+        size_t object = object_length(bytes + at, length - at);
+        if (object == 0)
+            return -EBADMSG;
+        text_append(lines, bytes + at, object);
+        text_append(lines, "\n", 1);
+        at += object;
+        if (at < length && bytes[at] == ',')
+            at++;
+    }
+    return at < length && bytes[at] == ']' ? lines->failed : -EBADMSG;
+}
+
+int query_client_call_lines(struct query_client *client, const char *method,
+                            const json_t *parameters, const char *array, uint64_t timeout_ns,
+                            const volatile int *cancel, struct text *lines,
+                            struct diag *reterr_diag)
+{
+    char front[64];
+    size_t length = 0;
+    int r = ask(client, method, parameters, timeout_ns, cancel, &length, reterr_diag);
+    if (r < 0)
+        return r;
+    int front_length = snprintf(front, sizeof(front), "{\"parameters\":{\"%s\":[", array);
+    if (length > (size_t)front_length && memcmp(client->in.bytes, front, front_length) == 0) {
+        r = split_array(client->in.bytes + front_length, length - (size_t)front_length, lines);
+    } else { /* an error, or not what was asked for */
+        json_t *reply = NULL;
+        r = parse_reply(method, client->in.bytes, length, &reply, reterr_diag);
+        json_decref(reply);
+        r = r < 0 ? r : -EBADMSG;
+    }
+    if (r == -EBADMSG)
+        diag_set(reterr_diag, EBADMSG, "the agent's answer to %s makes no sense", method);
+    return end_call(client, length, r);
 }

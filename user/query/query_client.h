@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
+#include "base/text.h"
 
 #define QUERY_DEFAULT_SOCKET "/run/loris/loris.sock"
 #define QUERY_REPLY_MAX      (256 * 1024 * 1024)
@@ -31,4 +32,13 @@ DEFINE_CLEANUP(struct query_client *, query_client_free);
 int query_client_call(struct query_client *client, const char *method, const json_t *parameters,
                       uint64_t timeout_ns, const volatile int *cancel, json_t **ret_reply,
                       struct diag *reterr_diag) _must_check_;
+/*
+ * The same for a reply whose parameters begin with an array of objects of that name: appends each
+ * object to `lines` as the agent wrote it, one a line, unparsed. A large answer costs a tenth of
+ * what parsing it does. A reply of another shape is -EBADMSG.
+ */
+int query_client_call_lines(struct query_client *client, const char *method,
+                            const json_t *parameters, const char *array, uint64_t timeout_ns,
+                            const volatile int *cancel, struct text *lines,
+                            struct diag *reterr_diag) _must_check_;
 int query_client_fd(const struct query_client *client);

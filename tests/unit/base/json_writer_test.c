@@ -162,9 +162,33 @@ static void survives_every_failed_allocation(void **state)
     assert_in_range(failing_alloc_each(write_document, NULL), 2, 20);
 }
 
+/* Rounding half-way cases apart, the short way of writing numbers agrees with printf's. */
+static void doubles_agree_with_printf(void **state)
+{
+    (void)state;
+    uint64_t random = 88172645463325252ull;
+    for (int i = 0; i < 200000; i++) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        double value = ldexp((double)(random >> 11), -53 + (int)(random % 60) - 20);
+        int digits = 1 + (int)(random % 9);
+        char expected[64];
+        _cleanup_text_ struct text text = {0};
+        struct json_writer json = {.text = &text};
+        json_double(&json, NULL, value, digits);
+        snprintf(expected, sizeof(expected), "%.*g", digits, value);
+        double got = strtod(text.bytes, NULL), wanted = strtod(expected, NULL);
+        if (fabs(got - wanted) > fabs(wanted) * 1e-14 && /* unless half-way: next digit decides */
+            fabs(fabs(got - value) - fabs(wanted - value)) > fabs(value) * 1e-12)
+            fail_msg("%.17g with %d digits: %s instead of %s", value, digits, text.bytes, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(doubles_agree_with_printf),
         cmocka_unit_test(writes_commas_and_nesting),
         cmocka_unit_test(escapes_strings),
         cmocka_unit_test(another_parser_reads_every_pair_of_bytes),
