@@ -184,7 +184,7 @@ static bool format_plain(double value, int digits, char out[FORMAT_PLAIN_BYTES])
         decimals++;
     if (decimals < 0 || decimals > POWERS_MAX)
         return false;
-    uint64_t scaled = (uint64_t)llround(size * powers[decimals]);
+    uint64_t scaled = (uint64_t)llrint(size * powers[decimals]);
     uint64_t scale = (uint64_t)powers[decimals];
     while (decimals > 0 && scaled % 10 == 0) {
         scaled /= 10;
