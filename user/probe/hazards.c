@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "probe/hazards.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "probe/bpf_link.h"
+#include "probe/kernel_side.h"
 #include "probe/own_code.h"
 
 /* x86-64; not in the headers of older kernels. */
@@ -76,45 +78,56 @@ static bool child_is_harmed(void (*run)(void))
     return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
-static int attach_trial(struct kernel_side *side, uintptr_t address, bool on_return)
+/* A program that does nothing: what counts is how the kernel gets to it and back. */
+static int load_empty_program(enum bpf_attach_type attach_type)
 {
-    uint64_t offset = 0;
-    uint64_t cookie = kernel_side_config(side)->probes_max; /* no probe: the program ignores it */
+    const struct bpf_insn instructions[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = attach_type);
+    int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "on_trial", "GPL", instructions,
+                           sizeof(instructions) / sizeof(instructions[0]), &options);
+    return fd >= 0 ? fd : -errno;
+}
+
+static int attach_trial(uintptr_t address, bool on_return)
+{
+    uint64_t offset = 0, cookie = 0;
     int error = own_code_offset(address, &offset);
     if (error)
         return error;
-    int multi_fd =
-        kernel_side_program(side, on_return ? KERNEL_UMULTI_RETURN : KERNEL_UMULTI_ENTRY, NULL);
-    if (multi_fd < 0)
-        return multi_fd;
     const struct bpf_link_uprobes place = {
         .path = OWN_CODE_PATH, .offsets = &offset, .cookies = &cookie, .count = 1};
-    int link_fd = bpf_link_uprobe_multi(multi_fd, &place,
-                                        on_return ? BPF_LINK_EDGE_RETURN : BPF_LINK_EDGE_ENTRY);
+    _cleanup_close_ int multi_fd =
+        load_empty_program((enum bpf_attach_type)KERNEL_ATTACH_UPROBE_MULTI);
+    int link_fd = multi_fd < 0 ? multi_fd
+                               : bpf_link_uprobe_multi(multi_fd, &place,
+                                                       on_return ? BPF_LINK_EDGE_RETURN
+                                                                 : BPF_LINK_EDGE_ENTRY);
     if (link_fd >= 0)
         return link_fd;
-    int single_fd =
-        kernel_side_program(side, on_return ? KERNEL_USER_RETURN : KERNEL_USER_ENTRY, NULL);
+    _cleanup_close_ int single_fd = load_empty_program((enum bpf_attach_type)0);
     return single_fd < 0
                ? single_fd
                : bpf_link_perf_uprobe(single_fd, OWN_CODE_PATH, offset, 0, cookie, on_return);
 }
 
-static bool try_hazard(struct kernel_side *side, enum hazard hazard)
+static bool try_hazard(enum hazard hazard)
 {
     bool is_trampoline = hazard == HAZARD_FILTERED_TRAMPOLINE;
     uintptr_t address =
         is_trampoline ? (uintptr_t)hazard_landing : (uintptr_t)keep_in_red_zone + NOP5_AT;
-    _cleanup_close_ int link_fd = attach_trial(side, address, is_trampoline);
+    _cleanup_close_ int link_fd = attach_trial(address, is_trampoline);
     if (link_fd < 0)
         return false; /* no uprobes here at all */
     return child_is_harmed(is_trampoline ? run_filtered_return : run_red_zone);
 }
 
-bool hazards_present(struct hazards *hazards, struct kernel_side *side, enum hazard hazard)
+bool hazards_present(struct hazards *hazards, enum hazard hazard)
 {
     if (!hazards->tried[hazard]) {
-        hazards->present[hazard] = try_hazard(side, hazard);
+        hazards->present[hazard] = try_hazard(hazard);
         hazards->tried[hazard] = true;
     }
     return hazards->present[hazard];

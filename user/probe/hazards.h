@@ -4,8 +4,6 @@
 
 #include <stdbool.h>
 
-#include "probe/kernel_side.h"
-
 enum hazard {
     /* The return trampoline is a system call that seccomp filters see: a program whose filter does
      * not know it is killed by a return probe. Fixed in 6.14 (cf6cb56ef244). */
@@ -24,4 +22,4 @@ struct hazards {
 
 /* Forks and probes a child the first time, which takes milliseconds. What cannot be tried counts
  * as present where the kernel has the machinery for it, and as absent where it has not. */
-bool hazards_present(struct hazards *hazards, struct kernel_side *side, enum hazard hazard);
+bool hazards_present(struct hazards *hazards, enum hazard hazard);

@@ -116,7 +116,7 @@ struct attach_trials *probe_set_trials(struct probe_set *set)
 
 bool probe_set_has_hazard(struct probe_set *set, enum hazard hazard)
 {
-    return hazards_present(&set->hazards, set->side, hazard);
+    return hazards_present(&set->hazards, hazard);
 }
 
 /* The slot that holds the name, or the empty one where it would go. */
