@@ -69,9 +69,11 @@ struct agent {
     sd_event_source *drain_timer;
     sd_event_source *summary_timer;
     sd_event_source *refresh_timer;
+    uint64_t refresh_asked_ns; /* since when it is due */
     sd_event_source **ring_sources;
     size_t ring_sources_count;
 
+    uint64_t look_ns;           /* last time that watched files were looked at */
     uint64_t upkeep_ns;         /* last time of the once-a-second work */
     uint64_t wakeups;           /* by half-full rings */
     uint64_t memory_used;       /* at the last upkeep */
@@ -108,6 +110,9 @@ void targets_done(struct agent *agent);
 
 /* --- folders.c: notices replaced files --- */
 void folders_follow(struct agent *agent);
+/* Looks whether files were replaced, where no folder told of it: a flipped symbolic link, a folder
+ * made anew. */
+void folders_look(struct agent *agent);
 void folders_done(struct agent *agent);
 
 /* --- answers --- */

@@ -9,21 +9,20 @@
 
 #define FOLDERS_MAX 256
 
-/* A package manager replaces many files in a row; look once it is quiet for so long. */
-#define SETTLE_US 300000
+/* A package manager replaces many files in a row; look once it is quiet for so long, but do not
+ * wait for ever. */
+#define SETTLE_US     300000
+#define SETTLE_MAX_NS 2000000000ull
 
 struct folder_watch {
     char *path;
     sd_event_source *source;
     bool wanted; /* while following anew */
+    bool lost;
 };
 
-static int on_settled(sd_event_source *source, uint64_t usec, void *context)
+void folders_look(struct agent *agent)
 {
-    struct agent *agent = context;
-    (void)source;
-    (void)usec;
-    agent->refresh_timer = sd_event_source_disable_unref(agent->refresh_timer);
     _cleanup_(attach_report_done) struct attach_report report = {0};
     uint32_t replaced = probe_set_refresh(agent->probes, &report);
     if (replaced)
@@ -32,26 +31,54 @@ static int on_settled(sd_event_source *source, uint64_t usec, void *context)
     const char *at = report.messages.bytes;
     for (uint32_t i = 0; i < report.messages_count; i++, at += strlen(at) + 1)
         log_line(LOG_WARNING, "%s", at);
-    folders_follow(agent);
+    if (replaced)
+        folders_follow(agent);
+}
+
+static int on_settled(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct agent *agent = context;
+    (void)source;
+    (void)usec;
+    agent->refresh_timer = sd_event_source_disable_unref(agent->refresh_timer);
+    folders_look(agent);
     return 0;
+}
+
+/* The folder itself is gone, so its watch is: a new one of that name is followed anew. */
+static void lose_folder(struct agent *agent, const sd_event_source *source)
+{
+    for (size_t i = 0; i < agent->folders_count; i++)
+        if (agent->folders[i].source == source)
+            agent->folders[i].lost = true;
 }
 
 static int on_change(sd_event_source *source, const struct inotify_event *event, void *context)
 {
     struct agent *agent = context;
-    (void)source;
-    (void)event;
-    if (agent->refresh_timer)
-        return sd_event_source_set_time_relative(agent->refresh_timer, SETTLE_US);
-    return sd_event_add_time_relative(agent->event, &agent->refresh_timer, CLOCK_MONOTONIC,
-                                      SETTLE_US, 0, on_settled, agent);
+    if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF))
+        lose_folder(agent, source);
+    if (event->mask & IN_MODIFY) { /* there may be many, of files that are nobody's business */
+        if (event->len == 0 || !probe_set_watches_file(agent->probes, event->name))
+            return 0;
+        (void)probe_set_cut_rewritten(agent->probes);
+    }
+    uint64_t now_ns = agent_now_ns();
+    if (!agent->refresh_timer) {
+        agent->refresh_asked_ns = now_ns;
+        return sd_event_add_time_relative(agent->event, &agent->refresh_timer, CLOCK_MONOTONIC,
+                                          SETTLE_US, 0, on_settled, agent);
+    }
+    if (now_ns - agent->refresh_asked_ns > SETTLE_MAX_NS)
+        return 0;
+    return sd_event_source_set_time_relative(agent->refresh_timer, SETTLE_US);
 }
 
 static void want_folder(const char *path, void *context)
 {
     struct agent *agent = context;
     for (size_t i = 0; i < agent->folders_count; i++) {
-        if (strcmp(agent->folders[i].path, path) == 0) {
+        if (!agent->folders[i].lost && strcmp(agent->folders[i].path, path) == 0) {
             agent->folders[i].wanted = true;
             return;
         }
@@ -64,10 +91,11 @@ static void want_folder(const char *path, void *context)
         return;
     agent->folders = folders;
     struct folder_watch folder = {.path = strdup(path), .wanted = true};
-    int error = folder.path
-                    ? sd_event_add_inotify(agent->event, &folder.source, path,
-                                           IN_CREATE | IN_MOVED_TO | IN_ONLYDIR, on_change, agent)
-                    : -ENOMEM;
+    int error = folder.path ? sd_event_add_inotify(agent->event, &folder.source, path,
+                                                   IN_CREATE | IN_MOVED_TO | IN_MODIFY |
+                                                       IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+                                                   on_change, agent)
+                            : -ENOMEM;
     if (error < 0) {
         log_line(LOG_NOTICE, "changes of %s cannot be noticed: %s", path, strerror(-error));
         free(folder.path);

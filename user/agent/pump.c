@@ -15,6 +15,9 @@
  * whoever looks wants to see it. */
 #define LINGER_NS (5 * SECOND_NS)
 
+/* Between looks at the watched files, beside what their folders tell. */
+#define LOOK_NS (10 * SECOND_NS)
+
 #define REAP_MAX     4096
 #define SWEEP_MAX    4096
 #define CATCH_UP_MAX 64 /* passes: a storm must not hold up an answer for ever */
@@ -135,6 +138,17 @@ static void on_bucket(uint32_t bucket, uint64_t count, bool is_coarse, void *con
     stat->count += count;
 }
 
+/* The kernel knows the extremes of all calls so far; those of the gain are known exactly when they
+ * moved, else as the bounds of its lowest and highest bucket. */
+static void set_extremes(struct latency_stat *stat, const struct kernel_gain *gain)
+{
+    uint64_t low_ns = 0, high_ns = 0;
+    if (!sketch_extremes(&stat->sketch, &low_ns, &high_ns))
+        return;
+    stat->min_ns = gain->min_moved || low_ns < gain->min_ns ? gain->min_ns : low_ns;
+    stat->max_ns = gain->max_moved || high_ns > gain->max_ns ? gain->max_ns : high_ns;
+}
+
 /* Moves what the kernel counted since the last look into the probe's unattributed series. */
 static void take_counted(struct pump_pass *pass, const struct probe *probe)
 {
@@ -149,8 +163,8 @@ static void take_counted(struct pump_pass *pass, const struct probe *probe)
     if (!error && gain.count > 0) {
         const struct series_key key = {.probe = probe->id, .level = SERIES_UNATTRIBUTED};
         struct latency_stat *main = counted.fine.count ? &counted.fine : &counted.coarse;
-        counted.fine.min_ns = counted.coarse.min_ns = gain.min_ns;
-        counted.fine.max_ns = counted.coarse.max_ns = gain.max_ns;
+        set_extremes(&counted.fine, &gain);
+        set_extremes(&counted.coarse, &gain);
         main->errors = gain.errors;
         main->sum_ns = gain.sum_ns;
         if (counted.fine.count)
@@ -223,6 +237,10 @@ static void upkeep(struct agent *agent)
     reap_processes(&pass);
     series_table_sweep(agent->series, pass.now_ns, SWEEP_MAX);
     memory_steer(agent);
+    if (pass.now_ns - agent->look_ns > LOOK_NS) {
+        agent->look_ns = pass.now_ns;
+        folders_look(agent);
+    }
 }
 
 static int on_drain_timer(sd_event_source *source, uint64_t usec, void *context)
@@ -296,6 +314,7 @@ int pump_start(struct agent *agent)
     int error = probe_set_follow_life(agent->probes, true, &diag);
     if (error)
         log_line(LOG_WARNING, "processes cannot be followed, names may be missing: %s", diag.what);
+    (void)!cgroup_units_scan(agent->units); /* of units that came while nobody followed */
     struct pump_pass pass = {agent, agent_now_ns()};
     process_table_on_forget(agent->processes, on_forget, agent);
     error = task_walk_processes(agent->kernel, on_present, &pass);

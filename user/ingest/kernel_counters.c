@@ -21,6 +21,8 @@ struct taken {
     uint64_t calls; /* counted + ring_full when last looked at */
     uint64_t errors;
     uint64_t sum_ns;
+    uint64_t min_inverted;
+    uint64_t max_ns;
     bool behind; /* the last take saw fewer calls than the ledger had */
 };
 
@@ -276,6 +278,10 @@ int kernel_counters_take(struct kernel_counters *counters, uint32_t probe,
     }
     gain.min_ns = ~ledger.sketch_min_inverted;
     gain.max_ns = ledger.sketch_max_ns;
+    gain.min_moved = ledger.sketch_min_inverted != taken->min_inverted;
+    gain.max_moved = ledger.sketch_max_ns != taken->max_ns;
+    taken->min_inverted = ledger.sketch_min_inverted;
+    taken->max_ns = ledger.sketch_max_ns;
     taken->calls += gain.count;
     taken->behind = error || ledger_error || taken->calls != calls;
     *ret_gain = gain;

@@ -33,6 +33,8 @@ struct kernel_gain {
     uint64_t sum_ns;
     uint64_t min_ns; /* of all calls counted so far, not of the gain */
     uint64_t max_ns;
+    bool min_moved; /* the gain holds the call of min_ns */
+    bool max_moved;
     bool coarse; /* some calls are known by their power of two only */
 };
 

@@ -42,6 +42,7 @@ static void watch_free(struct watch *watch)
     if (!watch)
         return;
     link_set_done(&watch->links);
+    watched_files_done(&watch->files);
     free(watch->probes);
     free(watch->path);
     free(watch);
@@ -276,20 +277,26 @@ static int attach_by_kind(struct probe_set *set, struct watch *watch, struct att
     return -EINVAL;
 }
 
-/* Lets the probes that got a place count from now on; returns how many did. */
-static uint32_t enable_probes(struct probe_set *set, const struct watch *watch)
+/*
+ * Lets the probes that got a place count from now on; returns how many did. The others are none of
+ * the watch's any more: their ids are free as soon as they are released.
+ */
+static uint32_t enable_probes(struct probe_set *set, struct watch *watch)
 {
     uint32_t enabled = 0;
+    size_t kept = 0;
     for (size_t i = 0; i < watch->probes_count; i++) {
         struct probe *probe = &set->entries[watch->probes[i]]->probe;
         if (probe->sites == 0) {
             mark_detached(set, probe->id);
             continue;
         }
+        watch->probes[kept++] = probe->id;
         probe->knobs.enabled = 1;
         if (kernel_side_set_knobs(set->side, probe->id, &probe->knobs) == 0)
             enabled++;
     }
+    watch->probes_count = kept;
     return enabled;
 }
 
@@ -298,7 +305,9 @@ static void abandon_watch(struct probe_set *set, struct watch *watch)
 {
     for (size_t i = 0; i < watch->probes_count; i++)
         mark_detached(set, watch->probes[i]);
+    watch->probes_count = 0;
     link_set_cut(&watch->links, 0);
+    watched_files_done(&watch->files);
     for (unsigned group = 0; group < TRACEPOINT_GROUPS; group++)
         if (watch->groups & (1u << group))
             tracepoint_groups_leave(&set->tracepoints, (enum tracepoint_group_kind)group);
@@ -369,27 +378,53 @@ int probe_set_release(struct probe_set *set, uint32_t id)
     return 0;
 }
 
-/* Whether the target's file is another one than the one attached last. */
-static bool was_replaced(const struct watch *watch)
+/* What the target's object means by now; false: it means nothing, or was never a file. */
+static bool stat_object(const struct watch *watch, struct stat *ret_now)
 {
     char path[PATH_MAX];
-    struct stat now;
-    const struct target *target = &watch->request.target;
-    if (!watch->path || object_file_resolve(target->object, "", path, NULL) || stat(path, &now))
-        return false;
-    return now.st_dev != watch->device || now.st_ino != watch->inode;
+    return watch->path && object_file_resolve(watch->request.target.object, "", path, NULL) == 0 &&
+           stat(path, ret_now) == 0;
+}
+
+bool probe_set_watches_file(const struct probe_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->watches_count; i++) {
+        const char *path = set->watches[i]->path;
+        const char *slash = path ? strrchr(path, '/') : NULL;
+        if (slash && strcmp(slash + 1, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+uint32_t probe_set_cut_rewritten(struct probe_set *set)
+{
+    uint32_t cut = 0;
+    for (size_t i = 0; i < set->watches_count; i++) {
+        struct stat now;
+        struct watch *watch = set->watches[i];
+        if (!stat_object(watch, &now) ||
+            watched_files_state(&watch->files, &now) != WATCHED_FILE_REWRITTEN)
+            continue;
+        watched_files_drop(&watch->files, &now);
+        cut++;
+    }
+    return cut;
 }
 
 uint32_t probe_set_refresh(struct probe_set *set, struct attach_report *report)
 {
     uint32_t replaced = 0;
+    (void)probe_set_cut_rewritten(set);
     for (size_t i = 0; i < set->watches_count; i++) {
-        struct watch *watch = set->watches[i];
-        if (!was_replaced(watch))
-            continue;
+        struct stat now;
         struct diag diag = {0};
-        /* Processes that run on the old file keep its links until the target is detached. */
+        struct watch *watch = set->watches[i];
+        if (!stat_object(watch, &now) ||
+            watched_files_state(&watch->files, &now) != WATCHED_FILE_NEW)
+            continue;
         if (attach_by_kind(set, watch, report, &diag)) {
+            link_set_cut(&watch->links, 0);
             attach_report_add(report, "%s was replaced, and cannot be attached again: %s",
                               watch->path, diag.what);
             continue;

@@ -56,7 +56,13 @@ uint32_t probe_set_detach(struct probe_set *set, const char *target_text);
 /* Forgets a detached probe and makes its id free; the rings must have been drained since. */
 int probe_set_release(struct probe_set *set, uint32_t id) _must_check_;
 
-/* Attaches again where the file of a user target was replaced. Returns how many were. */
+/* Whether a watched file has this name, in whatever folder. */
+bool probe_set_watches_file(const struct probe_set *set, const char *name);
+/* Detaches at once from files that were written to in place: a probe in the middle of another
+ * instruction ends the program. Returns from how many. */
+uint32_t probe_set_cut_rewritten(struct probe_set *set);
+/* Attaches again where the file of a user target was replaced or rewritten. Processes that run on
+ * a replaced file keep its links, up to a few. Returns how many were. */
 uint32_t probe_set_refresh(struct probe_set *set, struct attach_report *report);
 /* Folders whose changes may replace a watched file; called once per folder and target. */
 typedef void (*probe_folder_fn)(const char *folder, void *context);

@@ -2,27 +2,25 @@
 /* Shared by probe_set.c and the files that attach one kind of target each. */
 #pragma once
 
-#include <sys/types.h>
-
 #include "probe/attach_places.h"
 #include "probe/hazards.h"
 #include "probe/link_set.h"
 #include "probe/place_list.h"
 #include "probe/probe_set.h"
 #include "probe/tracepoint_group.h"
+#include "probe/watched_file.h"
 
 /* A target and what holds it attached. */
 struct watch {
     struct attach_request request;
-    struct link_set links;
-    uint32_t *probes; /* ids, in the order in which they were made */
+    struct link_set links; /* but those of files */
+    uint32_t *probes;      /* ids, in the order in which they were made */
     size_t probes_count;
     size_t probes_capacity;
     uint32_t groups; /* bit per enum tracepoint_group_kind that it uses */
-    /* user and usdt targets by path or soname: the file that was attached last */
-    char *path;
-    dev_t device;
-    ino_t inode;
+    /* user and usdt targets by path or soname */
+    char *path; /* that the object was resolved to last */
+    struct watched_files files;
 };
 
 struct kernel_side *probe_set_side(struct probe_set *set);

@@ -191,8 +191,19 @@ static int link_found(struct finding *finding, const char *path)
     return error;
 }
 
-/* Holds the very file that was read, whatever its path means by now. */
-static int pin_file(const struct object_file *object, int *ret_fd, char path[64],
+/* The very file that was read, whatever its path means by now. */
+struct pinned_file {
+    int fd;
+    char path[64]; /* opens it */
+    struct stat seen;
+};
+
+static void pinned_file_done(struct pinned_file *file)
+{
+    close_fd(&file->fd);
+}
+
+static int pin_file(const struct object_file *object, struct pinned_file *ret_file,
                     struct diag *reterr_diag)
 {
     dev_t device;
@@ -206,19 +217,21 @@ static int pin_file(const struct object_file *object, int *ret_fd, char path[64]
     if (now.st_dev != device || now.st_ino != inode)
         return diag_set(reterr_diag, EAGAIN, "%s was replaced while it was read",
                         object_file_path(object));
-    snprintf(path, 64, "/proc/self/fd/%d", fd);
-    *ret_fd = take_fd(&fd);
+    snprintf(ret_file->path, sizeof(ret_file->path), "/proc/self/fd/%d", fd);
+    ret_file->seen = now;
+    ret_file->fd = take_fd(&fd);
     return 0;
 }
 
-static int remember_file(struct watch *watch, const struct object_file *object)
+static int remember_file(struct watch *watch, const struct object_file *object,
+                         const struct pinned_file *file)
 {
     char *path = strdup(object_file_path(object));
     if (!path)
         return -ENOMEM;
     free(watch->path);
     watch->path = path;
-    object_file_inode(object, &watch->device, &watch->inode);
+    watched_files_add(&watch->files, &file->seen, &watch->links);
     return 0;
 }
 
@@ -235,13 +248,12 @@ static int attach_functions_of(struct finding *finding, const char *path)
         return finding->error;
     if (finding->matched == 0)
         return object_file_not_found(object, pattern, finding->reterr_diag);
-    _cleanup_close_ int fd = -1;
-    char pinned_path[64];
-    error = pin_file(object, &fd, pinned_path, finding->reterr_diag);
+    _cleanup_(pinned_file_done) struct pinned_file file = {.fd = -1};
+    error = pin_file(object, &file, finding->reterr_diag);
     if (!error)
-        error = link_found(finding, pinned_path);
+        error = link_found(finding, file.path);
     if (!error && !finding->watch->request.target.object_pid)
-        error = remember_file(finding->watch, object);
+        error = remember_file(finding->watch, object, &file);
     return error;
 }
 
@@ -420,10 +432,9 @@ int watch_attach_usdt(struct probe_set *set, struct watch *watch, struct attach_
         error = add_marks(&finding, &finding.entries, target->name, id);
     if (!error)
         error = add_marks(&finding, &finding.exits, target->end_name, id);
-    _cleanup_close_ int fd = -1;
-    char pinned_path[64];
+    _cleanup_(pinned_file_done) struct pinned_file file = {.fd = -1};
     if (!error)
-        error = pin_file(object, &fd, pinned_path, reterr_diag);
+        error = pin_file(object, &file, reterr_diag);
     if (error)
         return error;
     if (finding.entries.count == 0 || finding.exits.count == 0)
@@ -431,7 +442,7 @@ int watch_attach_usdt(struct probe_set *set, struct watch *watch, struct attach_
     const struct attach_job job = {probe_set_side(set), probe_set_trials(set), &watch->links,
                                    on_refused, &finding};
     mark_placed(&finding, &finding.entries, ATTACH_UPROBE_MULTI);
-    error = attach_user_marks(&job, pinned_path, finding.entries.places, finding.entries.count,
+    error = attach_user_marks(&job, file.path, finding.entries.places, finding.entries.count,
                               finding.exits.places, finding.exits.count, reterr_diag);
-    return error ? error : remember_file(watch, object);
+    return error ? error : remember_file(watch, object, &file);
 }
