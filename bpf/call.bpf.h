@@ -67,7 +67,7 @@ static __always_inline void call_return(u32 probe, struct loris_ledger *ledger, 
     u32 shift = knobs->sample_shift;
     if (shift && (shift >= LORIS_SAMPLE_NEVER || bpf_get_prandom_u32() & ((1u << shift) - 1))) {
         ledger_add(ledger->counted, 1);
-    } else if (emit_latency(probe, pid, start_tick, latency_ns, error)) {
+    } else if (emit_latency(probe, knobs->generation, pid, start_tick, latency_ns, error)) {
         ledger_add(ledger->submitted, 1);
         return;
     } else {

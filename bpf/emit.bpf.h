@@ -27,8 +27,8 @@ static __always_inline struct ring_wake *ring_wake_here(void)
 }
 
 /* False: the ring has no room, and the caller counts the call instead. */
-static __always_inline bool emit_latency(u32 probe, u32 pid, u32 start_tick, u64 latency_ns,
-                                         bool error)
+static __always_inline bool emit_latency(u32 probe, u32 generation, u32 pid, u32 start_tick,
+                                         u64 latency_ns, bool error)
 {
     u32 cpu = bpf_get_smp_processor_id();
     void *ring = bpf_map_lookup_elem(&latency_rings, &cpu);
@@ -40,7 +40,7 @@ static __always_inline bool emit_latency(u32 probe, u32 pid, u32 start_tick, u64
         return false;
     event->tag = LORIS_EVENT_LATENCY;
     event->flags = error ? LORIS_LATENCY_ERROR : 0;
-    event->reserved = 0;
+    event->generation = generation;
     event->probe = probe;
     event->pid = pid;
     event->start_tick = start_tick;

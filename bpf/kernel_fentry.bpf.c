@@ -9,7 +9,7 @@
 SEC("fentry/vfs_read")
 int on_kernel_fentry(u64 *ctx)
 {
-    open_calls_enter(bpf_get_attach_cookie(ctx), (u64)ctx, 0);
+    open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), (u64)ctx, 0);
     return 0;
 }
 
@@ -18,6 +18,6 @@ int on_kernel_fexit(u64 *ctx)
 {
     u64 value = 0;
     bpf_get_func_ret(ctx, &value);
-    open_calls_return(bpf_get_attach_cookie(ctx), (u64)ctx, true, value);
+    open_calls_return(&call_stacks, bpf_get_attach_cookie(ctx), (u64)ctx, true, value);
     return 0;
 }

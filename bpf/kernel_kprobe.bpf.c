@@ -8,27 +8,27 @@
 SEC("kprobe")
 int on_kprobe_entry(struct pt_regs *ctx)
 {
-    open_calls_enter(bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), 0);
+    open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), 0);
     return 0;
 }
 
 SEC("kretprobe")
 int on_kprobe_ret(struct pt_regs *ctx)
 {
-    open_calls_return(bpf_get_attach_cookie(ctx), 0, false, PT_REGS_RC(ctx));
+    open_calls_return(&call_stacks, bpf_get_attach_cookie(ctx), 0, false, PT_REGS_RC(ctx));
     return 0;
 }
 
 SEC("kprobe")
 int on_kmulti_entry(struct pt_regs *ctx)
 {
-    open_calls_enter(bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), 0);
+    open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), 0);
     return 0;
 }
 
 SEC("kretprobe")
 int on_kmulti_ret(struct pt_regs *ctx)
 {
-    open_calls_return(bpf_get_attach_cookie(ctx), 0, false, PT_REGS_RC(ctx));
+    open_calls_return(&call_stacks, bpf_get_attach_cookie(ctx), 0, false, PT_REGS_RC(ctx));
     return 0;
 }

@@ -16,6 +16,12 @@ static __always_inline struct loris_ledger *ledger_of(u32 probe)
     return bpf_map_lookup_elem(&probe_ledger, &probe);
 }
 
+static __always_inline struct loris_rare_ledger *rare_ledger_here(void)
+{
+    u32 zero = 0;
+    return bpf_map_lookup_elem(&rare_ledger, &zero);
+}
+
 /* Raises a per-CPU maximum. Only a context that nests in this one can race, so few tries do. */
 static __always_inline void ledger_raise(u64 *maximum, u64 value)
 {

@@ -16,6 +16,7 @@ struct sketch_free_map sketch_free SEC(".maps");
 struct filters_map filters SEC(".maps");
 struct filter_pids_map filter_pids SEC(".maps");
 struct open_calls_map call_stacks SEC(".maps");
+struct open_calls_map mark_stacks SEC(".maps");
 struct open_syscall_map syscall_open SEC(".maps");
 struct open_wait_map runqueue_open SEC(".maps");
 struct open_wait_map request_open SEC(".maps");

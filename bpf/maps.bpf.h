@@ -30,6 +30,7 @@ struct sketch_coarse {
 enum open_call_flag {
     OPEN_CALL_USER = 1 << 0,  /* of user space: an exec ends it */
     OPEN_CALL_STACK = 1 << 1, /* frame is a user stack pointer: the call ends when that is passed */
+    OPEN_CALL_MARK = 1 << 2,  /* of static marks */
 };
 
 /* A call that has been entered and has not returned. */
@@ -43,7 +44,7 @@ struct open_call {
 /* Open calls of one thread, innermost last. */
 struct open_calls {
     u32 depth;
-    u32 reserved;
+    u32 is_counted; /* in the rare ledger's stacks_made */
     struct open_call call[LORIS_OPEN_CALLS_MAX];
 };
 
@@ -51,7 +52,8 @@ struct open_calls {
 struct open_syscall {
     u64 start_ns;
     u32 tag;
-    u32 is_open;
+    u16 is_open;
+    u16 is_counted; /* in the rare ledger's slots_made */
 };
 
 /* A wait that belongs to something else than the current thread. */
@@ -131,6 +133,7 @@ extern struct sketch_free_map sketch_free SEC(".maps");
 extern struct filters_map filters SEC(".maps");
 extern struct filter_pids_map filter_pids SEC(".maps");
 extern struct open_calls_map call_stacks SEC(".maps");
+extern struct open_calls_map mark_stacks SEC(".maps"); /* static marks: begins may lack an end */
 extern struct open_syscall_map syscall_open SEC(".maps");
 extern struct open_wait_map runqueue_open SEC(".maps");
 extern struct open_wait_map request_open SEC(".maps");

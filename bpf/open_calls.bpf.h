@@ -87,9 +87,10 @@ __weak __noinline int open_calls_find(struct open_calls *calls, u32 tag, u64 fra
 }
 
 /* Drops the innermost call when it is this very activation, begun again without an end. */
-static __always_inline void open_calls_drop_top(u32 tag, struct task_struct *task, u64 frame)
+static __always_inline void open_calls_drop_top(void *stacks, u32 tag, struct task_struct *task,
+                                                u64 frame)
 {
-    struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
+    struct open_calls *calls = bpf_task_storage_get(stacks, task, NULL, 0);
     if (!calls || calls->depth == 0)
         return;
     u32 depth = calls->depth;
@@ -114,12 +115,25 @@ static __always_inline void open_calls_unwind(struct open_calls *calls, u32 tag,
     }
 }
 
-/* Opens a call that call_enter() admitted; it is abandoned at once when it cannot be timed. */
-static __always_inline void open_calls_push(u32 probe, struct loris_ledger *ledger,
-                                            struct task_struct *task, u64 frame, u32 flags)
+/* The thread's stack of open calls, made when it has none. */
+static __always_inline struct open_calls *open_calls_of(void *stacks, struct task_struct *task)
 {
     struct open_calls *calls =
-        bpf_task_storage_get(&call_stacks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+        bpf_task_storage_get(stacks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (calls && !calls->is_counted) {
+        struct loris_rare_ledger *rare = rare_ledger_here();
+        calls->is_counted = 1;
+        if (rare)
+            ledger_add(rare->stacks_made, 1);
+    }
+    return calls;
+}
+
+/* Opens a call that call_enter() admitted; it is abandoned at once when it cannot be timed. */
+static __always_inline void open_calls_push(void *stacks, u32 probe, struct loris_ledger *ledger,
+                                            struct task_struct *task, u64 frame, u32 flags)
+{
+    struct open_calls *calls = open_calls_of(stacks, task);
     if (!calls) {
         ledger_add(ledger->no_storage, 1);
         ledger_add(ledger->abandoned, 1);
@@ -128,6 +142,9 @@ static __always_inline void open_calls_push(u32 probe, struct loris_ledger *ledg
     u32 tag = tag_now(probe);
     if (flags & OPEN_CALL_STACK)
         open_calls_unwind(calls, tag, frame);
+    /* Nothing unwinds marks: where so many have begun, most have lost their end. */
+    if (flags & OPEN_CALL_MARK && calls->depth >= LORIS_OPEN_CALLS_MAX)
+        open_calls_cut(calls, 0);
     u32 depth = calls->depth;
     if (depth >= LORIS_OPEN_CALLS_MAX) {
         ledger_add(ledger->too_deep, 1);
@@ -147,10 +164,10 @@ static __always_inline void open_calls_push(u32 probe, struct loris_ledger *ledg
  * it, which can only have been skipped. Returns its start time, 0 when there is none: the call
  * began before the attachment.
  */
-static __always_inline u64 open_calls_pop(u32 probe, struct task_struct *task, u64 frame,
-                                          bool frame_is_pointer)
+static __always_inline u64 open_calls_pop(void *stacks, u32 probe, struct task_struct *task,
+                                          u64 frame, bool frame_is_pointer)
 {
-    struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
+    struct open_calls *calls = bpf_task_storage_get(stacks, task, NULL, 0);
     if (!calls)
         return 0;
     u32 depth = calls->depth;
@@ -172,20 +189,20 @@ static __always_inline u64 open_calls_pop(u32 probe, struct task_struct *task, u
     return start_ns;
 }
 
-static __always_inline void open_calls_enter(u32 probe, u64 frame, u32 flags)
+static __always_inline void open_calls_enter(void *stacks, u32 probe, u64 frame, u32 flags)
 {
     struct task_struct *task = bpf_get_current_task_btf();
     struct loris_ledger *ledger = call_enter(probe, task);
     if (ledger)
-        open_calls_push(probe, ledger, task, frame, flags);
+        open_calls_push(stacks, probe, ledger, task, frame, flags);
 }
 
-static __always_inline void open_calls_return(u32 probe, u64 frame, bool frame_is_pointer,
-                                              s64 value)
+static __always_inline void open_calls_return(void *stacks, u32 probe, u64 frame,
+                                              bool frame_is_pointer, s64 value)
 {
     u64 now_ns = bpf_ktime_get_ns();
     struct task_struct *task = bpf_get_current_task_btf();
-    u64 start_ns = open_calls_pop(probe, task, frame, frame_is_pointer);
+    u64 start_ns = open_calls_pop(stacks, probe, task, frame, frame_is_pointer);
     struct loris_ledger *ledger = ledger_of(probe);
     if (!ledger)
         return;

@@ -47,7 +47,9 @@ int on_process_fork(u64 *ctx)
     if (mask && *mask & follow) {
         u32 child_pid = child->tgid;
         u32 inherited = *mask & follow;
-        bpf_map_update_elem(&filter_pids, &child_pid, &inherited, BPF_ANY);
+        struct loris_rare_ledger *rare = rare_ledger_here();
+        if (bpf_map_update_elem(&filter_pids, &child_pid, &inherited, BPF_ANY) && rare)
+            ledger_add(rare->follow_failed, 1);
     }
     emit_process(LORIS_PROCESS_FORK, child);
     return 0;
@@ -58,11 +60,15 @@ int on_process_fork(u64 *ctx)
  * stay as tombstones, without a probe and below every stack pointer, which the next user call
  * pops: kernel calls above them (the exec itself) are still open.
  */
-static __always_inline void abandon_open_calls(struct task_struct *task, bool only_user)
+static __always_inline void abandon_open_calls(void *stacks, struct task_struct *task,
+                                               bool only_user)
 {
-    struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
+    struct open_calls *calls = bpf_task_storage_get(stacks, task, NULL, 0);
+    struct loris_rare_ledger *rare = rare_ledger_here();
     if (!calls)
         return;
+    if (!only_user && calls->is_counted && rare)
+        ledger_add(rare->stacks_gone, 1);
     u32 depth = calls->depth;
     for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX && i < depth; i++) {
         struct open_call *call = open_call_at(calls, i);
@@ -77,6 +83,9 @@ static __always_inline void abandon_open_calls(struct task_struct *task, bool on
 static __always_inline void abandon_open_syscall(struct task_struct *task)
 {
     struct open_syscall *open = bpf_task_storage_get(&syscall_open, task, NULL, 0);
+    struct loris_rare_ledger *rare = rare_ledger_here();
+    if (open && open->is_counted && rare)
+        ledger_add(rare->slots_gone, 1);
     if (!open || !open->is_open)
         return;
     open->is_open = 0;
@@ -90,7 +99,8 @@ SEC("tp_btf/sched_process_exec")
 int on_process_exec(u64 *ctx)
 {
     struct task_struct *task = (struct task_struct *)ctx[0];
-    abandon_open_calls(task, true);
+    abandon_open_calls(&call_stacks, task, true);
+    abandon_open_calls(&mark_stacks, task, true);
     emit_process(LORIS_PROCESS_EXEC, task);
     return 0;
 }
@@ -99,7 +109,8 @@ SEC("tp_btf/sched_process_exit")
 int on_process_exit(u64 *ctx)
 {
     struct task_struct *task = (struct task_struct *)ctx[0];
-    abandon_open_calls(task, false);
+    abandon_open_calls(&call_stacks, task, false);
+    abandon_open_calls(&mark_stacks, task, false);
     abandon_open_syscall(task);
     /* The count has been lowered for this thread already: zero means that it was the last. */
     if (task->signal->live.counter != 0)
@@ -185,6 +196,23 @@ int on_each_process(struct bpf_iter__task *ctx)
     return 0;
 }
 
+static __always_inline void write_open_calls(struct seq_file *seq, void *stacks,
+                                             struct task_struct *task, struct loris_open_call *out)
+{
+    struct open_calls *calls = bpf_task_storage_get(stacks, task, NULL, 0);
+    if (!calls)
+        return;
+    u32 depth = calls->depth;
+    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX && i < depth; i++) {
+        struct open_call *call = open_call_at(calls, i);
+        if (!tag_is_current(call->tag))
+            continue;
+        out->probe = tag_probe(call->tag);
+        out->start_ns = call->start_ns;
+        bpf_seq_write(seq, out, sizeof(*out));
+    }
+}
+
 /* Every open call that this object can see: stacks and syscalls. */
 SEC("iter/task")
 int on_each_open(struct bpf_iter__task *ctx)
@@ -202,17 +230,7 @@ int on_each_open(struct bpf_iter__task *ctx)
         out.start_ns = syscall->start_ns;
         bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
     }
-    struct open_calls *calls = bpf_task_storage_get(&call_stacks, task, NULL, 0);
-    if (!calls)
-        return 0;
-    u32 depth = calls->depth;
-    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX && i < depth; i++) {
-        struct open_call *call = open_call_at(calls, i);
-        if (!tag_is_current(call->tag))
-            continue;
-        out.probe = tag_probe(call->tag);
-        out.start_ns = call->start_ns;
-        bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
-    }
+    write_open_calls(ctx->meta->seq, &call_stacks, task, &out);
+    write_open_calls(ctx->meta->seq, &mark_stacks, task, &out);
     return 0;
 }

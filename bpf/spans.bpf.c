@@ -72,12 +72,17 @@ int on_request_requeue(u64 *ctx)
     return 0;
 }
 
+/* A request may be completed in parts: the last one ends it, and so does an error. */
 SEC("tp_btf/block_rq_complete")
 int on_request_complete(u64 *ctx)
 {
     u32 probe;
+    const struct request *request = (const struct request *)ctx[0];
+    bool failed = (u8)ctx[1];
+    if (!failed && (u32)ctx[2] < request->__data_len)
+        return 0;
     if (span_probe(LORIS_SPAN_BLOCK_IO, &probe))
-        wait_end(&request_open, ctx[0], probe, (u8)ctx[1] ? -1 : 0);
+        wait_end(&request_open, ctx[0], probe, failed ? -1 : 0);
     return 0;
 }
 

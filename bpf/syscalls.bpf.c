@@ -29,6 +29,12 @@ int on_syscall_entry(struct bpf_raw_tracepoint_args *ctx)
         if (skipped)
             ledger_add(skipped->abandoned, 1);
     }
+    if (!open->is_counted) {
+        struct loris_rare_ledger *rare = rare_ledger_here();
+        open->is_counted = 1;
+        if (rare)
+            ledger_add(rare->slots_made, 1);
+    }
     open->tag = tag_now(probe);
     open->is_open = 1;
     open->start_ns = bpf_ktime_get_ns();

@@ -10,13 +10,14 @@
  */
 static __always_inline int enter(struct pt_regs *ctx)
 {
-    open_calls_enter(bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), OPEN_CALL_USER | OPEN_CALL_STACK);
+    open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx),
+                     OPEN_CALL_USER | OPEN_CALL_STACK);
     return 0;
 }
 
 static __always_inline int leave(struct pt_regs *ctx, u64 frame)
 {
-    open_calls_return(bpf_get_attach_cookie(ctx), frame, false, PT_REGS_RC(ctx));
+    open_calls_return(&call_stacks, bpf_get_attach_cookie(ctx), frame, false, PT_REGS_RC(ctx));
     return 0;
 }
 
@@ -64,8 +65,14 @@ int on_umulti_exit(struct pt_regs *ctx)
 static __always_inline int begin_mark(struct pt_regs *ctx)
 {
     u32 probe = bpf_get_attach_cookie(ctx);
-    open_calls_drop_top(tag_now(probe), bpf_get_current_task_btf(), PT_REGS_SP(ctx));
-    open_calls_enter(probe, PT_REGS_SP(ctx), OPEN_CALL_USER);
+    open_calls_drop_top(&mark_stacks, tag_now(probe), bpf_get_current_task_btf(), PT_REGS_SP(ctx));
+    open_calls_enter(&mark_stacks, probe, PT_REGS_SP(ctx), OPEN_CALL_USER | OPEN_CALL_MARK);
+    return 0;
+}
+
+static __always_inline int end_mark(struct pt_regs *ctx)
+{
+    open_calls_return(&mark_stacks, bpf_get_attach_cookie(ctx), 0, false, PT_REGS_RC(ctx));
     return 0;
 }
 
@@ -78,7 +85,7 @@ int on_mark_begin(struct pt_regs *ctx)
 SEC("uprobe")
 int on_mark_end(struct pt_regs *ctx)
 {
-    return leave(ctx, 0);
+    return end_mark(ctx);
 }
 
 SEC("uprobe")
@@ -90,5 +97,5 @@ int on_mmark_begin(struct pt_regs *ctx)
 SEC("uprobe")
 int on_mmark_end(struct pt_regs *ctx)
 {
-    return leave(ctx, 0);
+    return end_mark(ctx);
 }

@@ -150,7 +150,10 @@ struct bpf_iter__task {
     struct task_struct *task;
 };
 
-struct request;
+struct request {
+    unsigned int __data_len; /* bytes not completed yet */
+};
+
 struct linux_binprm;
 
 #pragma clang attribute pop

@@ -23,7 +23,7 @@ enum loris_latency_flag {
 struct loris_latency_event {
     __u8 tag;
     __u8 flags;
-    __u16 reserved;
+    __u16 generation; /* of the probe's id */
     __u32 probe;
     __u32 pid;
     __u32 start_tick;

@@ -41,11 +41,17 @@ struct loris_ledger {
     __u64 filtered;  /* an entry that the probe's filter turned away */
 };
 
-/* Counters of a hook that belongs to no probe. */
+/* Counters that belong to no probe. */
 struct loris_rare_ledger {
     __u64 submitted;
     __u64 ring_full;
+    __u64 follow_failed; /* children that a filter should have followed */
+    /* Task storage, which the kernel does not account to the map: threads that have it. */
+    __u64 stacks_made;
+    __u64 stacks_gone;
+    __u64 slots_made;
+    __u64 slots_gone;
 };
 
 _Static_assert(sizeof(struct loris_ledger) == 16 * 8, "ledger layout");
-_Static_assert(sizeof(struct loris_rare_ledger) == 2 * 8, "rare ledger layout");
+_Static_assert(sizeof(struct loris_rare_ledger) == 7 * 8, "rare ledger layout");

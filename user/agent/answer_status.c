@@ -104,6 +104,9 @@ static void write_memory(struct agent *agent, struct json_writer *json)
     json_begin_array(json, "memory");
     if (agent->kernel) {
         write_owner(json, "kernel maps", kernel_side_map_bytes(agent->kernel), 0);
+        if (agent->counters)
+            write_owner(json, "threads in kernel", kernel_counters_storage_bytes(agent->counters),
+                        0);
         struct series_table_figures series = series_table_figures(agent->series);
         struct process_table_figures processes = process_table_figures(agent->processes);
         uint64_t units = cgroup_units_bytes(agent->units);
@@ -197,6 +200,12 @@ static void write_health(struct agent *agent, struct json_writer *json)
         rare.ring_full * FORGOTTEN_SHARE > rare.submitted) {
         snprintf(line, sizeof(line), "%llu process events were lost: some names are missing",
                  (unsigned long long)rare.ring_full);
+        json_string_z(&reasons, NULL, line);
+        count++;
+    }
+    if (rare.follow_failed) {
+        snprintf(line, sizeof(line), "%llu children could not be followed by a filter",
+                 (unsigned long long)rare.follow_failed);
         json_string_z(&reasons, NULL, line);
         count++;
     }

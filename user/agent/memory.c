@@ -24,6 +24,8 @@ uint64_t memory_resident_bytes(void)
 uint64_t memory_used_bytes(const struct agent *agent)
 {
     uint64_t kernel_bytes = agent->kernel ? kernel_side_map_bytes(agent->kernel) : 0;
+    if (agent->counters)
+        kernel_bytes += kernel_counters_storage_bytes(agent->counters);
     return memory_resident_bytes() + kernel_bytes;
 }
 

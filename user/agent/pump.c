@@ -56,8 +56,8 @@ static void on_latency(const struct loris_latency_event *event, void *context)
 {
     struct pump_pass *pass = context;
     struct agent *agent = pass->agent;
-    if (event->probe >= agent->sizing.kernel.probes_max ||
-        !probe_set_find(agent->probes, event->probe)) {
+    const struct probe *probe = probe_set_find(agent->probes, event->probe);
+    if (!probe || probe->knobs.generation != event->generation) {
         agent->unknown_latencies++;
         return;
     }

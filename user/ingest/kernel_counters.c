@@ -81,6 +81,19 @@ void kernel_counters_free(struct kernel_counters *counters)
     free(counters);
 }
 
+/* As the kernel's allocator rounds them, its own header included. */
+#define STACK_BYTES 2048
+#define SLOT_BYTES  128
+
+uint64_t kernel_counters_storage_bytes(struct kernel_counters *counters)
+{
+    struct loris_rare_ledger ledger;
+    if (kernel_counters_rare(counters, &ledger))
+        return 0;
+    return (ledger.stacks_made - ledger.stacks_gone) * STACK_BYTES +
+           (ledger.slots_made - ledger.slots_gone) * SLOT_BYTES;
+}
+
 uint64_t kernel_counters_bytes(const struct kernel_counters *counters)
 {
     return counters->bytes;
@@ -164,6 +177,11 @@ int kernel_counters_rare(struct kernel_counters *counters, struct loris_rare_led
     for (uint32_t cpu = 0; cpu < cpus; cpu++) {
         sum.submitted += each[cpu].submitted;
         sum.ring_full += each[cpu].ring_full;
+        sum.follow_failed += each[cpu].follow_failed;
+        sum.stacks_made += each[cpu].stacks_made;
+        sum.stacks_gone += each[cpu].stacks_gone;
+        sum.slots_made += each[cpu].slots_made;
+        sum.slots_gone += each[cpu].slots_gone;
     }
     *ret_ledger = sum;
     return 0;

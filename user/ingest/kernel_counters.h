@@ -51,4 +51,6 @@ int kernel_counters_take(struct kernel_counters *counters, uint32_t probe,
                          struct kernel_gain *ret_gain) _must_check_;
 /* Forgets what was taken, when the kernel side was reset for the probe. */
 void kernel_counters_forget(struct kernel_counters *counters, uint32_t probe);
+/* Of the threads' own storage in the kernel, which is not accounted to its map. */
+uint64_t kernel_counters_storage_bytes(struct kernel_counters *counters);
 uint64_t kernel_counters_bytes(const struct kernel_counters *counters);

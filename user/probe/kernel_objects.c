@@ -84,9 +84,10 @@ static const char *const map_names[KERNEL_MAPS] = {
     [KERNEL_MAP_SKETCH_COARSES] = "sketch_coarses", [KERNEL_MAP_SKETCH_PAGES] = "sketch_pages",
     [KERNEL_MAP_SKETCH_FREE] = "sketch_free",       [KERNEL_MAP_FILTERS] = "filters",
     [KERNEL_MAP_FILTER_PIDS] = "filter_pids",       [KERNEL_MAP_CALL_STACKS] = "call_stacks",
-    [KERNEL_MAP_SYSCALL_OPEN] = "syscall_open",     [KERNEL_MAP_RUNQUEUE_OPEN] = "runqueue_open",
-    [KERNEL_MAP_REQUEST_OPEN] = "request_open",     [KERNEL_MAP_INTERRUPT_OPEN] = "interrupt_open",
-    [KERNEL_MAP_SYSCALL_PROBES] = "syscall_probes", [KERNEL_MAP_SPAN_PROBES] = "span_probes",
+    [KERNEL_MAP_MARK_STACKS] = "mark_stacks",       [KERNEL_MAP_SYSCALL_OPEN] = "syscall_open",
+    [KERNEL_MAP_RUNQUEUE_OPEN] = "runqueue_open",   [KERNEL_MAP_REQUEST_OPEN] = "request_open",
+    [KERNEL_MAP_INTERRUPT_OPEN] = "interrupt_open", [KERNEL_MAP_SYSCALL_PROBES] = "syscall_probes",
+    [KERNEL_MAP_SPAN_PROBES] = "span_probes",
 };
 
 enum kernel_group kernel_program_group(enum kernel_program program)

@@ -353,6 +353,16 @@ int probe_set_attach(struct probe_set *set, const struct attach_request *request
     return 0;
 }
 
+/* Single links take up to half a second each to detach, while nobody would be served. Their calls
+ * in flight are told apart by generation. */
+static bool detaches_slowly(const struct probe_set *set, const struct watch *watch)
+{
+    if (watch->probes_count == 0)
+        return false;
+    enum attach_kind kind = set->entries[watch->probes[0]]->probe.attach;
+    return kind == ATTACH_UPROBE || kind == ATTACH_KPROBE || kind == ATTACH_FENTRY;
+}
+
 uint32_t probe_set_detach(struct probe_set *set, const char *target_text)
 {
     struct watch **found = find_watch(set, target_text);
@@ -361,6 +371,14 @@ uint32_t probe_set_detach(struct probe_set *set, const char *target_text)
     _cleanup_(watch_free_cleanup) struct watch *watch = *found;
     *found = set->watches[--set->watches_count];
     uint32_t count = (uint32_t)watch->probes_count;
+    bool slowly = detaches_slowly(set, watch);
+    for (size_t i = 0; i < watch->probes_count; i++)
+        mark_detached(set, watch->probes[i]);
+    if (slowly) {
+        link_set_cut_apart(&watch->links);
+        for (size_t i = 0; i < watch->files.count; i++)
+            link_set_cut_apart(&watch->files.files[i].links);
+    }
     abandon_watch(set, watch);
     return count;
 }

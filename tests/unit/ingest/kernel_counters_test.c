@@ -11,18 +11,19 @@
 #include "../support/failing_alloc.h"
 
 /* The module once more, over maps that are arrays. */
-#define kernel_counters_new    tested_kernel_counters_new
-#define kernel_counters_free   tested_kernel_counters_free
-#define kernel_counters_ledger tested_kernel_counters_ledger
-#define kernel_counters_walk   tested_kernel_counters_walk
-#define kernel_counters_rare   tested_kernel_counters_rare
-#define kernel_counters_take   tested_kernel_counters_take
-#define kernel_counters_forget tested_kernel_counters_forget
-#define kernel_counters_bytes  tested_kernel_counters_bytes
-#define kernel_side_cpus       fake_kernel_side_cpus
-#define kernel_side_config     fake_kernel_side_config
-#define kernel_side_map        fake_kernel_side_map
-#define bpf_map_lookup_elem    fake_bpf_map_lookup_elem
+#define kernel_counters_new           tested_kernel_counters_new
+#define kernel_counters_free          tested_kernel_counters_free
+#define kernel_counters_ledger        tested_kernel_counters_ledger
+#define kernel_counters_walk          tested_kernel_counters_walk
+#define kernel_counters_rare          tested_kernel_counters_rare
+#define kernel_counters_take          tested_kernel_counters_take
+#define kernel_counters_forget        tested_kernel_counters_forget
+#define kernel_counters_bytes         tested_kernel_counters_bytes
+#define kernel_counters_storage_bytes tested_kernel_counters_storage_bytes
+#define kernel_side_cpus              fake_kernel_side_cpus
+#define kernel_side_config            fake_kernel_side_config
+#define kernel_side_map               fake_kernel_side_map
+#define bpf_map_lookup_elem           fake_bpf_map_lookup_elem
 #include "ingest/kernel_counters.c"
 
 #include "random_numbers.h"
