@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* calls= operations between the static marks loris_test:op_begin and loris_test:op_end; nested=1
- * puts a second operation inside every one. */
+ * puts a second operation inside every one. The mark op_never is there, and never reached. */
 #include <sys/sdt.h>
 
 #include "truth.h"
@@ -18,6 +18,8 @@ int main(int argc, char **argv)
     truth_begin(argc, argv);
     long calls = option_number("calls", 10000);
     long nested = option_number("nested", 0);
+    if (calls < 0)
+        DTRACE_PROBE(loris_test, op_never);
     truth_pause("ready");
     for (long i = 0; i < calls; i++)
         operation(i, nested);
