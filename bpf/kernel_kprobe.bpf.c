@@ -8,7 +8,7 @@
 SEC("kprobe")
 int on_kprobe_entry(struct pt_regs *ctx)
 {
-    open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), 0);
+    open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), OPEN_CALL_KERNEL);
     return 0;
 }
 
@@ -22,7 +22,7 @@ int on_kprobe_ret(struct pt_regs *ctx)
 SEC("kprobe")
 int on_kmulti_entry(struct pt_regs *ctx)
 {
-    open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), 0);
+    open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx), OPEN_CALL_KERNEL);
     return 0;
 }
 

@@ -25,12 +25,16 @@ struct sketch_coarse {
     u64 count[LORIS_SKETCH_PAGES];
 };
 
+/* Kernel stacks lie within so many bits of address (THREAD_SIZE without KASAN). */
+#define KERNEL_STACK_BITS 14
+
 #define NO_PROBE 0xffffffffu /* also no tag */
 
 enum open_call_flag {
     OPEN_CALL_USER = 1 << 0,  /* of user space: an exec ends it */
     OPEN_CALL_STACK = 1 << 1, /* frame is a user stack pointer: the call ends when that is passed */
-    OPEN_CALL_MARK = 1 << 2,  /* of static marks */
+    OPEN_CALL_KERNEL = 1 << 2, /* frame is a kernel stack pointer: the same, on one stack */
+    OPEN_CALL_MARK = 1 << 3,   /* of static marks */
 };
 
 /* A call that has been entered and has not returned. */

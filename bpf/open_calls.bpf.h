@@ -46,21 +46,24 @@ __weak __noinline int open_calls_cut(struct open_calls *calls, u32 keep)
 }
 
 /*
- * How many calls are left when the probe enters at the stack pointer: user calls below it are gone,
- * and so is a call of the same probe at it, which was left without a return. Another probe's call
- * at it may have tail-called.
+ * How many calls are left when the probe enters at the stack pointer: calls below it on the same
+ * stack are gone, and so is a call of the same probe at it, which was left without a return
+ * (longjmp, exception; in the kernel a return probe that was missed). Another probe's call at it
+ * may have tail-called. kind: OPEN_CALL_STACK or OPEN_CALL_KERNEL.
  */
-__weak __noinline int open_calls_alive(struct open_calls *calls, u32 tag, u64 stack_pointer)
+__weak __noinline int open_calls_alive(struct open_calls *calls, u32 tag, u64 stack_pointer,
+                                       u32 kind)
 {
     if (!calls)
         return 0;
-    u32 depth = calls->depth;
-    u32 alive = depth;
+    u32 alive = calls->depth;
     for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
         const struct open_call *call = open_call_at(calls, i - 1);
         if (i > *(volatile u32 *)&calls->depth)
             continue;
-        if (!(call->flags & OPEN_CALL_STACK) || call->frame > stack_pointer)
+        if (!(call->flags & kind) || call->frame > stack_pointer)
+            break;
+        if (kind == OPEN_CALL_KERNEL && (call->frame ^ stack_pointer) >> KERNEL_STACK_BITS)
             break;
         if (call->frame < stack_pointer || call->tag == tag)
             alive = i - 1;
@@ -101,15 +104,16 @@ static __always_inline void open_calls_drop_top(void *stacks, u32 tag, struct ta
     calls->depth = depth - 1;
 }
 
-/* Drops the user calls that cannot be open any more when the probe enters at the stack pointer. */
-static __always_inline void open_calls_unwind(struct open_calls *calls, u32 tag, u64 stack_pointer)
+/* Drops the calls that cannot be open any more when the probe enters at the stack pointer. */
+static __always_inline void open_calls_unwind(struct open_calls *calls, u32 tag, u64 stack_pointer,
+                                              u32 kind)
 {
     u32 depth = calls->depth;
     if (depth == 0)
         return;
     const struct open_call *top = open_call_at(calls, depth - 1);
-    if (top->flags & OPEN_CALL_STACK && top->frame <= stack_pointer) {
-        u32 alive = open_calls_alive(calls, tag, stack_pointer);
+    if (top->flags & kind && top->frame <= stack_pointer) {
+        u32 alive = open_calls_alive(calls, tag, stack_pointer, kind);
         if (alive < depth)
             open_calls_cut(calls, alive);
     }
@@ -140,8 +144,9 @@ static __always_inline void open_calls_push(void *stacks, u32 probe, struct lori
         return;
     }
     u32 tag = tag_now(probe);
-    if (flags & OPEN_CALL_STACK)
-        open_calls_unwind(calls, tag, frame);
+    u32 kind = flags & (OPEN_CALL_STACK | OPEN_CALL_KERNEL);
+    if (kind)
+        open_calls_unwind(calls, tag, frame, kind);
     /* Nothing unwinds marks: where so many have begun, most have lost their end. */
     if (flags & OPEN_CALL_MARK && calls->depth >= LORIS_OPEN_CALLS_MAX)
         open_calls_cut(calls, 0);

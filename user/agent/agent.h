@@ -69,6 +69,7 @@ struct agent {
     sd_event_source *drain_timer;
     sd_event_source *summary_timer;
     sd_event_source *refresh_timer;
+    sd_event_source *retry; /* a unit came that refused targets wait for */
     uint64_t refresh_asked_ns; /* since when it is due */
     sd_event_source **ring_sources;
     size_t ring_sources_count;
@@ -106,6 +107,8 @@ void targets_forget_refused(struct agent *agent, const char *text);
 /* Attaches what the configuration asks for; says what is refused. */
 void targets_attach_configured(struct agent *agent);
 void targets_reload(struct agent *agent, const struct config *fresh);
+/* A cgroup is there: filters of its unit follow, refused targets that wait for it are tried. */
+void targets_on_cgroup(struct agent *agent, uint64_t cgroup_id, const char *path);
 void targets_done(struct agent *agent);
 
 /* --- folders.c: notices replaced files --- */

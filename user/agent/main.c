@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
 #include "agent/agent.h"
@@ -112,46 +113,119 @@ static int check_config(const char *path)
 
 /* --- signals --------------------------------------------------------------------------------- */
 
+/* What the signal handlers work on. */
+struct service {
+    struct agent *agent;
+    bool socket_was_given; /* on the command line: the configuration's does not matter */
+};
+
 static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
 {
-    struct agent *agent = context;
+    struct service *service = context;
     (void)source;
     (void)info;
     sd_notify(0, "STOPPING=1");
-    return sd_event_exit(agent->event, 0);
+    return sd_event_exit(service->agent->event, 0);
 }
 
-static void reload(struct agent *agent)
+static void add_name(char *names, size_t size, bool is_different, const char *name)
 {
+    size_t length = strlen(names);
+    if (is_different)
+        snprintf(names + length, size - length, "%s%s", length ? ", " : "", name);
+}
+
+/* What tables and maps were made by stays as it is, and the agent goes on to say so. */
+static void keep_until_restart(const struct service *service, struct config *fresh)
+{
+    const struct config *now = service->agent->config;
+    char names[256] = "";
+#define KEEP(field, name)                                                                          \
+    do {                                                                                           \
+        add_name(names, sizeof(names), fresh->field != now->field, name);                          \
+        fresh->field = now->field;                                                                 \
+    } while (0)
+    KEEP(memory_budget_bytes, "memory_budget");
+    KEEP(window_slices, "window.slices");
+    KEEP(window_slice_ns, "window.length");
+    KEEP(idle_ttl_ns, "idle_ttl");
+    KEEP(ring_latency_bytes, "rings.latency");
+    KEEP(ring_rare_bytes, "rings.rare");
+    KEEP(processes_max, "processes_max");
+    KEEP(probes_max, "probes_max");
+    KEEP(drain_min_ns, "drain.min");
+    KEEP(drain_max_ns, "drain.max");
+#undef KEEP
+    add_name(names, sizeof(names),
+             !service->socket_was_given && strcmp(fresh->socket_path, now->socket_path) != 0,
+             "socket");
+    add_name(names, sizeof(names), strcmp(fresh->socket_group, now->socket_group) != 0,
+             "socket_group");
+    memcpy(fresh->socket_path, now->socket_path, sizeof(fresh->socket_path));
+    memcpy(fresh->socket_group, now->socket_group, sizeof(fresh->socket_group));
+    if (names[0])
+        log_line(LOG_WARNING, "a change of %s needs a restart: the old value stays", names);
+}
+
+/* Opens what the new configuration names, and only then closes the old. */
+static int change_summaries(struct agent *agent, struct config *fresh, struct diag *reterr_diag)
+{
+    struct config *old = agent->config;
+    if (strcmp(old->summaries_path, fresh->summaries_path) == 0)
+        return 0;
+    struct line_file *file = take_ptr(agent->summaries);
+    sd_event_source *timer = take_ptr(agent->summary_timer);
+    agent->config = fresh;
+    int error = summaries_start(agent, reterr_diag);
+    agent->config = old;
+    if (error) {
+        summaries_stop(agent);
+        agent->summaries = file;
+        agent->summary_timer = timer;
+        return error;
+    }
+    sd_event_source_disable_unref(timer);
+    line_file_close(file);
+    return 0;
+}
+
+static void reload(const struct service *service)
+{
+    struct agent *agent = service->agent;
     struct config *fresh = NULL;
     struct diag diag = {0};
     if (!agent->config_path)
         return;
-    if (config_load(agent->config_path, &fresh, &diag)) {
+    int error = config_load(agent->config_path, &fresh, &diag);
+    if (!error)
+        error = change_summaries(agent, fresh, &diag);
+    if (error) {
+        config_free(fresh);
         log_line(LOG_ERR, "the new configuration changes nothing: %s%s%s", diag.what,
                  diag.hint[0] ? "; " : "", diag.hint);
         return;
     }
+    keep_until_restart(service, fresh);
     targets_reload(agent, fresh);
-    summaries_stop(agent);
-    /* The socket stays where it is until a restart. */
-    snprintf(fresh->socket_path, sizeof(fresh->socket_path), "%s", agent->config->socket_path);
+    bool other_interval = fresh->interval_ns != agent->config->interval_ns;
     config_free(agent->config);
     agent->config = fresh;
-    if (summaries_start(agent, &diag))
-        log_failure(-EIO, &diag);
+    if (agent->summary_timer && other_interval &&
+        sd_event_source_set_time_relative(agent->summary_timer, fresh->interval_ns / 1000) < 0)
+        log_line(LOG_WARNING, "the new interval of summaries holds after the next ones");
     log_line(LOG_NOTICE, "configuration read again: %zu targets", fresh->targets_count);
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
 {
-    struct agent *agent = context;
+    const struct service *service = context;
+    struct agent *agent = service->agent;
     (void)source;
     (void)info;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)agent_now_ns() / 1000);
     if (agent->summaries && line_file_reopen(agent->summaries)) /* also when a reload fails */
         log_line(LOG_ERR, "cannot open %s again", agent->config->summaries_path);
-    reload(agent);
+    reload(service);
     sd_notify(0, "READY=1");
     return 0;
 }
@@ -168,13 +242,14 @@ static int block_signals(void)
     return sigprocmask(SIG_BLOCK, &signals, NULL) ? -errno : 0;
 }
 
-static int listen_to_signals(struct agent *agent)
+static int listen_to_signals(struct service *service)
 {
-    int error = sd_event_add_signal(agent->event, NULL, SIGTERM, on_end, agent);
+    sd_event *event = service->agent->event;
+    int error = sd_event_add_signal(event, NULL, SIGTERM, on_end, service);
     if (error >= 0)
-        error = sd_event_add_signal(agent->event, NULL, SIGINT, on_end, agent);
+        error = sd_event_add_signal(event, NULL, SIGINT, on_end, service);
     if (error >= 0)
-        error = sd_event_add_signal(agent->event, NULL, SIGHUP, on_hangup, agent);
+        error = sd_event_add_signal(event, NULL, SIGHUP, on_hangup, service);
     return error < 0 ? error : 0;
 }
 
@@ -194,10 +269,11 @@ static int make_server(struct agent *agent)
         .vendor = "loris",
         .product = "lorisd",
         .version = LORIS_VERSION,
-        .url = "https://loris.example",
+        .url = "",
         .interface_name = "org.loris.Agent",
         .interface_text = interface_text,
         .methods = agent_methods,
+        .max_queued_bytes = agent->sizing.queued_bytes_max,
         .context = agent,
         .on_connection_closed = on_connection_closed,
     };
@@ -215,7 +291,8 @@ static gid_t socket_gid(const char *group)
 static int serve(struct agent *agent, const struct options *options)
 {
     struct diag diag = {0};
-    int error = listen_to_signals(agent);
+    struct service service = {agent, options->socket_path != NULL};
+    int error = listen_to_signals(&service);
     if (!error)
         error = make_server(agent);
     if (error) {
@@ -246,6 +323,17 @@ static int serve(struct agent *agent, const struct options *options)
     if (error < 0)
         log_line(LOG_ERR, "the event loop failed: %s", strerror(-error));
     return error < 0 ? 1 : agent->exit_code;
+}
+
+/* Each place of a probe that the kernel does not take in one link with others is a descriptor. */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        log_line(LOG_NOTICE, "the limit of open files cannot be raised: %s", strerror(errno));
 }
 
 static int load_config(const struct options *options, struct config **ret_config)
@@ -288,6 +376,7 @@ int main(int argc, char **argv)
     if (load_config(&options, &config))
         return 1;
     int error = block_signals();
+    allow_many_files();
     _cleanup_(agent_free_cleanup) struct agent *agent = NULL;
     const char *config_path = options.config_path ? options.config_path : CONFIG_PATH_DEFAULT;
     if (!error)

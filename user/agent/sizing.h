@@ -12,6 +12,7 @@ struct sizing {
     uint32_t cgroups_max;
     uint64_t series_min_bytes; /* the table gets its share of what is left, at least this */
     uint32_t answer_rows_max;  /* of one answer: about 600 bytes each while it is sent */
+    uint64_t queued_bytes_max; /* of answers that wait until their clients read */
 };
 
 /* Pure. A ring counts three times: its pages are the kernel's, and are mapped twice here. */

@@ -10,6 +10,10 @@ static int resolve_unit(struct agent *agent, const char *unit, struct process_fi
                         struct diag *reterr_diag)
 {
     int error = cgroup_units_find(agent->units, unit, &filter->cgroup_id, &filter->cgroup_level);
+    if (error) { /* it may have started just now */
+        pump_catch_up(agent);
+        error = cgroup_units_find(agent->units, unit, &filter->cgroup_id, &filter->cgroup_level);
+    }
     if (!error)
         return 0;
     diag_set(reterr_diag, ENOENT, "no unit or cgroup '%s' is there now", unit);
@@ -27,6 +31,7 @@ static int make_filter(struct agent *agent, const struct config_target *wanted,
         .pids = asked->pids,
         .pids_count = asked->pids_count,
         .comm = asked->comm[0] ? asked->comm : NULL,
+        .unit = asked->unit[0] ? asked->unit : NULL,
         .follow = asked->follow,
     };
     if (target->object_pid && filter.pids_count == 0) {
@@ -110,16 +115,27 @@ static void release_detached(struct agent *agent)
     } while (list.count > 0);
 }
 
-static void stop_when_idle(struct agent *agent)
+/* A configured one: what is asked for through the socket and refused is forgotten. */
+static bool waits_for_unit(const struct agent_target *target)
 {
-    if (agent->probes && probe_set_attached(agent->probes) == 0)
-        pump_stop(agent);
+    return !target->attached && target->wanted.filter.unit[0];
 }
 
-static int attach_target(struct agent *agent, struct agent_target *target,
-                         struct attach_report *report, struct diag *reterr_diag)
+/* While a target waits for its unit, the pump must tell of new cgroups. */
+static void stop_when_idle(struct agent *agent)
 {
-    const struct config_target *wanted = &target->wanted;
+    if (!agent->probes || probe_set_attached(agent->probes) > 0)
+        return;
+    for (size_t i = 0; i < agent->targets_count; i++)
+        if (waits_for_unit(agent->targets[i]))
+            return;
+    pump_stop(agent);
+}
+
+static int attach_wanted(struct agent *agent, const struct config_target *wanted,
+                         uint8_t *ret_filter, struct attach_report *report,
+                         struct diag *reterr_diag)
+{
     struct attach_request request = {
         .attach = wanted->attach,
         .has_error_rule = wanted->has_error_rule,
@@ -128,16 +144,26 @@ static int attach_target(struct agent *agent, struct agent_target *target,
     };
     int error = target_parse(wanted->text, &request.target, reterr_diag);
     if (!error)
-        error = make_filter(agent, wanted, &request.target, &target->filter, reterr_diag);
+        error = make_filter(agent, wanted, &request.target, &request.filter, reterr_diag);
     if (error)
         return error;
-    request.filter = target->filter;
     error = probe_set_attach(agent->probes, &request, report, reterr_diag);
-    if (error) {
-        process_filters_remove(&agent->filters, agent->kernel, target->filter);
-        target->filter = 0;
-    }
+    if (error)
+        process_filters_remove(&agent->filters, agent->kernel, request.filter);
+    else
+        *ret_filter = request.filter;
     return error;
+}
+
+static int start(struct agent *agent, struct diag *reterr_diag)
+{
+    int error = agent_ready_kernel(agent, reterr_diag);
+    if (error)
+        return error;
+    error = pump_start(agent);
+    return error ? diag_set(reterr_diag, -error, "cannot follow what the kernel tells: %s",
+                            strerror(-error))
+                 : 0;
 }
 
 int targets_attach(struct agent *agent, const struct config_target *wanted,
@@ -147,26 +173,27 @@ int targets_attach(struct agent *agent, const struct config_target *wanted,
     struct agent_target **known = find_target(agent, wanted->text);
     if (known && (*known)->attached)
         return diag_set(reterr_diag, EEXIST, "%s is watched already", wanted->text);
-    int error = agent_ready_kernel(agent, reterr_diag);
-    if (!error)
-        error = pump_start(agent);
+    int error = start(agent, reterr_diag);
+    if (!error && remember_target(agent, wanted, &target))
+        error = diag_set(reterr_diag, ENOMEM, "out of memory");
     if (error) {
         stop_when_idle(agent);
         return error;
     }
-    error = remember_target(agent, wanted, &target);
-    if (error)
-        return diag_set(reterr_diag, ENOMEM, "out of memory");
-    target->wanted = *wanted;
-    error = attach_target(agent, target, report, reterr_diag);
-    target->attached = error == 0;
+    /* What the configuration says of a target that it asks for as well: only that it may be
+     * missing. The other knobs are the asker's, and they stand when it comes to watching. */
+    struct config_target asked = *wanted;
+    asked.optional = target->wanted.optional;
+    error = attach_wanted(agent, &asked, &target->filter, report, reterr_diag);
     if (error) {
-        if (reterr_diag)
+        if (reterr_diag && config_target_equal(&target->wanted, &asked))
             target->refusal = *reterr_diag;
         release_detached(agent);
         stop_when_idle(agent);
         return error;
     }
+    target->wanted = asked;
+    target->attached = true;
     target->refusal = (struct diag){0};
     folders_follow(agent);
     return 0;
@@ -191,8 +218,10 @@ uint32_t targets_detach(struct agent *agent, const char *text)
 void targets_forget_refused(struct agent *agent, const char *text)
 {
     struct agent_target **found = find_target(agent, text);
-    if (found && !(*found)->attached)
-        forget_target(agent, found);
+    if (!found || (*found)->attached || config_target_find(agent->config, text))
+        return;
+    forget_target(agent, found);
+    stop_when_idle(agent);
 }
 
 static void print_messages(const struct attach_report *report, int priority)
@@ -229,6 +258,63 @@ void targets_attach_configured(struct agent *agent)
         attach_configured(agent, &agent->config->targets[i]);
 }
 
+/* --- units that come and go ------------------------------------------------------------------- */
+
+static int on_retry(sd_event_source *source, void *context)
+{
+    struct agent *agent = context;
+    (void)source;
+    agent->retry = sd_event_source_disable_unref(agent->retry);
+    for (size_t i = 0; i < agent->targets_count; i++) {
+        const struct config_target wanted = agent->targets[i]->wanted;
+        uint64_t cgroup_id;
+        uint32_t level;
+        if (waits_for_unit(agent->targets[i]) &&
+            !cgroup_units_find(agent->units, wanted.filter.unit, &cgroup_id, &level))
+            attach_configured(agent, &wanted);
+    }
+    return 0;
+}
+
+/* The unit of a filter has another cgroup after each start. */
+static void follow_unit(struct agent *agent, const struct agent_target *target)
+{
+    const char *unit = target->wanted.filter.unit;
+    uint64_t cgroup_id = 0;
+    uint32_t level = 0;
+    if (cgroup_units_find(agent->units, unit, &cgroup_id, &level) ||
+        cgroup_id == process_filters_cgroup(&agent->filters, target->filter))
+        return;
+    int error =
+        process_filters_retarget(&agent->filters, agent->kernel, target->filter, cgroup_id, level);
+    if (error)
+        log_line(LOG_WARNING, "%s has started again and cannot be followed: %s", unit,
+                 strerror(-error));
+    else
+        log_line(LOG_INFO, "%s has started again: its filter follows", unit);
+}
+
+void targets_on_cgroup(struct agent *agent, uint64_t cgroup_id, const char *path)
+{
+    char unit[256];
+    bool retry = false;
+    cgroup_unit_of_path(path, unit);
+    for (size_t i = 0; i < agent->targets_count; i++) {
+        const struct agent_target *target = agent->targets[i];
+        const char *wanted = target->wanted.filter.unit;
+        if (!wanted[0] || (strcmp(wanted, unit) != 0 && strcmp(wanted, path) != 0))
+            continue;
+        if (!target->attached)
+            retry = true;
+        else if (process_filters_cgroup(&agent->filters, target->filter) != cgroup_id)
+            follow_unit(agent, target);
+    }
+    /* Later, not from within a pass over the rings. */
+    if (retry && !agent->retry &&
+        sd_event_add_defer(agent->event, &agent->retry, on_retry, agent) < 0)
+        log_line(LOG_WARNING, "out of memory to watch what waits for %s", unit);
+}
+
 void targets_reload(struct agent *agent, const struct config *fresh)
 {
     /* Backwards, because forgetting one moves the last into its place. */
@@ -241,7 +327,8 @@ void targets_reload(struct agent *agent, const struct config *fresh)
         if (!now && !config_target_find(agent->config, old->text))
             continue; /* attached through the socket, not ours to end */
         snprintf(text, sizeof(text), "%s", old->text);
-        log_line(LOG_INFO, "%s is no longer watched, or differently", text);
+        if (agent->targets[i - 1]->attached)
+            log_line(LOG_INFO, "%s is no longer watched, or differently", text);
         targets_detach(agent, text);
     }
     for (size_t i = 0; i < fresh->targets_count; i++)
@@ -254,4 +341,6 @@ void targets_done(struct agent *agent)
     for (size_t i = 0; i < agent->targets_count; i++)
         free(agent->targets[i]);
     free(agent->targets);
+    agent->retry = sd_event_source_disable_unref(agent->retry);
+    process_filters_done(&agent->filters);
 }

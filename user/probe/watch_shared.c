@@ -77,31 +77,29 @@ static int use_group(struct matching *matching, enum tracepoint_group_kind group
     return 0;
 }
 
-static int refuse_kind(const struct watch *watch, enum attach_kind only, struct diag *reterr_diag)
+static int refuse_other_kinds(const struct matching *matching)
 {
-    enum attach_kind wanted = watch->request.attach;
-    if (wanted == ATTACH_AUTO || wanted == only)
+    enum attach_kind wanted = matching->watch->request.attach;
+    if (wanted == ATTACH_AUTO || wanted == matching->kind)
         return 0;
-    return diag_set(reterr_diag, EOPNOTSUPP, "%s cannot be attached through %s, only through %s",
-                    watch->request.target.text, attach_kind_name(wanted), attach_kind_name(only));
+    return diag_set(matching->reterr_diag, EOPNOTSUPP,
+                    "%s cannot be attached through %s, only through %s",
+                    matching->watch->request.target.text, attach_kind_name(wanted),
+                    attach_kind_name(matching->kind));
 }
 
 int watch_attach_syscalls(struct probe_set *set, struct watch *watch, struct attach_report *report,
                           struct diag *reterr_diag)
 {
-    const struct target *target = &watch->request.target;
-    struct matching matching = {.set = set,
-                                .watch = watch,
-                                .report = report,
-                                .reterr_diag = reterr_diag,
-                                .map = KERNEL_MAP_SYSCALL_PROBES,
-                                .kind = ATTACH_RAW_TRACEPOINT};
-    int error = refuse_kind(watch, ATTACH_RAW_TRACEPOINT, reterr_diag);
+    const char *name = watch->request.target.name;
+    struct matching matching = {
+        set, watch, report, reterr_diag, KERNEL_MAP_SYSCALL_PROBES, ATTACH_RAW_TRACEPOINT, 0};
+    int error = refuse_other_kinds(&matching);
     if (error)
         return error;
-    if (syscall_names_match(target->name, on_syscall, &matching) == 0) {
-        diag_set(reterr_diag, ENOENT, "no syscall '%s' on this machine", target->name);
-        syscall_names_suggest(target->name, reterr_diag);
+    if (syscall_names_match(name, on_syscall, &matching) == 0) {
+        diag_set(reterr_diag, ENOENT, "no syscall '%s' on this machine", name);
+        syscall_names_suggest(name, reterr_diag);
         return -ENOENT;
     }
     return matching.error ? matching.error : use_group(&matching, TRACEPOINTS_SYSCALLS);
@@ -124,20 +122,16 @@ static void on_span(const struct span_name *span, void *context)
 int watch_attach_span(struct probe_set *set, struct watch *watch, struct attach_report *report,
                       struct diag *reterr_diag)
 {
-    const struct target *target = &watch->request.target;
-    struct matching matching = {.set = set,
-                                .watch = watch,
-                                .report = report,
-                                .reterr_diag = reterr_diag,
-                                .map = KERNEL_MAP_SPAN_PROBES,
-                                .kind = ATTACH_TRACEPOINTS};
-    int error = refuse_kind(watch, ATTACH_TRACEPOINTS, reterr_diag);
+    const char *name = watch->request.target.name;
+    struct matching matching = {
+        set, watch, report, reterr_diag, KERNEL_MAP_SPAN_PROBES, ATTACH_TRACEPOINTS, 0};
+    int error = refuse_other_kinds(&matching);
     if (error)
         return error;
-    if (span_names_match(target->name, on_span, &matching) > 0)
+    if (span_names_match(name, on_span, &matching) > 0)
         return matching.error;
-    diag_set(reterr_diag, ENOENT, "no span '%s'", target->name);
-    span_names_suggest(target->name, reterr_diag);
+    diag_set(reterr_diag, ENOENT, "no span '%s'", name);
+    span_names_suggest(name, reterr_diag);
     return -ENOENT;
 }
 

@@ -50,7 +50,7 @@ uint64_t varlink_call_connection(const struct varlink_call *call)
 static void begin_frame(struct varlink_call *call)
 {
     text_done(&call->text);
-    call->text = (struct text){.max_bytes = VARLINK_QUEUE_MAX};
+    call->text = (struct text){.max_bytes = varlink_connection_room(call->connection)};
     call->json = (struct json_writer){.text = &call->text};
     json_begin_object(&call->json, NULL);
 }
@@ -89,19 +89,28 @@ struct json_writer *varlink_call_begin_reply(struct varlink_call *call)
     return &call->json;
 }
 
+static void reply_too_large(struct varlink_call *call)
+{
+    struct diag diag;
+    size_t most = call->config->max_queued_bytes;
+    if (call->text.failed != -E2BIG) {
+        diag_set(&diag, ENOMEM, "the agent has no memory for the answer");
+    } else if (call->text.max_bytes < most / 2) {
+        diag_set(&diag, EAGAIN, "other clients do not read the answers they asked for");
+        diag_hint(&diag, "try again: in %d seconds they are cut off", VARLINK_STALL_S);
+    } else {
+        diag_set(&diag, E2BIG, "the answer is larger than %zu MiB", most / (1024 * 1024));
+        diag_hint(&diag, "ask for less, with a narrower pattern or a limit, or allow the agent a "
+                         "larger memory_budget");
+    }
+    varlink_call_error(call, "Failed", &diag);
+}
+
 void varlink_call_reply(struct varlink_call *call)
 {
     end_frame(call);
     if (call->text.failed) {
-        struct diag diag;
-        if (call->text.failed == -E2BIG) {
-            diag_set(&diag, E2BIG, "the answer is larger than %d MiB",
-                     VARLINK_QUEUE_MAX / (1024 * 1024));
-            diag_hint(&diag, "ask for less: a narrower pattern or a limit");
-        } else {
-            diag_set(&diag, ENOMEM, "the agent has no memory for the answer");
-        }
-        varlink_call_error(call, "Failed", &diag);
+        reply_too_large(call);
         return;
     }
     send_frame(call);

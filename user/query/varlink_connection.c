@@ -10,10 +10,8 @@
 #include "query/varlink_server.h"
 
 #define READ_CHUNK          (64 * 1024)
-#define WRITE_BITE          (1024 * 1024)       /* most bytes written in one wake-up */
-#define KEPT_CAPACITY       (64 * 1024)         /* larger buffers are given back when empty */
-#define IN_BYTES_TOTAL_MAX  (16 * 1024 * 1024)  /* unfinished requests of all clients */
-#define OUT_BYTES_TOTAL_MAX (128 * 1024 * 1024) /* waiting replies of all clients */
+#define WRITE_BITE          (1024 * 1024) /* most bytes written in one wake-up */
+#define KEPT_CAPACITY       (4 * 1024)    /* larger buffers are given back when empty */
 #define STALL_USEC          ((uint64_t)VARLINK_STALL_S * 1000000u)
 #define TIMER_ACCURACY_USEC 250000u
 
@@ -69,7 +67,7 @@ static bool frame_is_ready(struct varlink_connection *connection)
 
 static bool is_paused(const struct varlink_connection *connection)
 {
-    return queued_bytes(connection) >= VARLINK_QUEUE_PAUSE;
+    return queued_bytes(connection) > 0;
 }
 
 static void give_back(struct text *text, size_t *start)
@@ -160,35 +158,33 @@ static void connection_flush(struct varlink_connection *connection)
         connection_over(connection);
 }
 
+size_t varlink_connection_room(const struct varlink_connection *connection)
+{
+    const struct varlink_connection_owner *owner = connection->owner;
+    size_t others = *owner->out_bytes_total - connection->out_counted;
+    size_t room = others < owner->out_bytes_max ? owner->out_bytes_max - others : 0;
+    return room > VARLINK_ERROR_BYTES ? room : VARLINK_ERROR_BYTES;
+}
+
 void varlink_connection_send(struct varlink_connection *connection, struct text *frame)
 {
     if (connection->over)
         return;
-    size_t queued = queued_bytes(connection);
-    size_t others = *connection->owner->out_bytes_total - connection->out_counted;
-    if (frame->failed || queued + frame->length > (size_t)VARLINK_QUEUE_MAX + 1 ||
-        others + queued + frame->length > OUT_BYTES_TOTAL_MAX) {
+    if (frame->failed || queued_bytes(connection) > 0 ||
+        frame->length > varlink_connection_room(connection)) {
         connection_over(connection);
         return;
     }
-    if (queued == 0) { /* hand the buffer over instead of copying it */
-        text_done(&connection->out);
-        connection->out = *frame;
-        connection->out.max_bytes = 2 * (size_t)VARLINK_QUEUE_MAX;
-        connection->out_start = 0;
-        *frame = (struct text){.max_bytes = frame->max_bytes};
-    } else {
-        if (connection->out_start > connection->out.length / 2) {
-            memmove(connection->out.bytes, connection->out.bytes + connection->out_start, queued);
-            connection->out.length = queued;
-            connection->out_start = 0;
-        }
-        text_append(&connection->out, frame->bytes, frame->length);
+    /* Hand the buffer over, without what it has grown too large. */
+    char *fitting = realloc(frame->bytes, frame->length + 1);
+    if (fitting) {
+        frame->bytes = fitting;
+        frame->capacity = frame->length + 1;
     }
-    if (connection->out.failed) {
-        connection_over(connection);
-        return;
-    }
+    text_done(&connection->out);
+    connection->out = *frame;
+    connection->out_start = 0;
+    *frame = (struct text){.max_bytes = frame->max_bytes};
     account(connection->owner->out_bytes_total, &connection->out_counted, connection->out.length);
 }
 
@@ -238,7 +234,8 @@ static void read_some(struct varlink_connection *connection)
     }
     text_append(&connection->in, chunk, (size_t)got);
     account(connection->owner->in_bytes_total, &connection->in_counted, connection->in.length);
-    if (connection->in.failed || *connection->owner->in_bytes_total > IN_BYTES_TOTAL_MAX ||
+    if (connection->in.failed ||
+        *connection->owner->in_bytes_total > connection->owner->in_bytes_max ||
         (!frame_is_ready(connection) && connection->in.length > VARLINK_FRAME_MAX))
         connection_over(connection);
 }
@@ -311,7 +308,6 @@ int varlink_connection_new(int fd, uint64_t id, const struct varlink_connection_
     connection->uid = peer.uid;
     connection->fd = take_fd(&owned_fd);
     connection->in.max_bytes = VARLINK_FRAME_MAX + 2 * READ_CHUNK;
-    connection->out.max_bytes = 2 * (size_t)VARLINK_QUEUE_MAX;
     int r = add_sources(connection);
     if (r < 0)
         return r;

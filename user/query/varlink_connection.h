@@ -10,10 +10,6 @@
 
 #include "base/text.h"
 
-/* While so much waits for a client, its further requests wait too: a client that asks and never
- * reads costs us this and one reply. */
-#define VARLINK_QUEUE_PAUSE (1024 * 1024)
-
 struct varlink_connection;
 
 /* What the connection needs from its server; called from the event loop only. */
@@ -25,8 +21,10 @@ struct varlink_connection_owner {
     /* The connection is over and the owner frees it. Called once, as the last thing it does. */
     void (*on_end)(struct varlink_connection *connection, void *context);
     void *context;
-    size_t *in_bytes_total; /* what all connections hold, for the caps over all of them */
+    size_t *in_bytes_total; /* what all connections hold, and the most they may */
     size_t *out_bytes_total;
+    size_t in_bytes_max;
+    size_t out_bytes_max;
 };
 
 /* Takes fd (a connected stream socket, any blocking mode). owner is borrowed. */
@@ -38,8 +36,12 @@ DEFINE_CLEANUP(struct varlink_connection *, varlink_connection_free);
 uint64_t varlink_connection_id(const struct varlink_connection *connection);
 uid_t varlink_connection_uid(const struct varlink_connection *connection);
 
-/* Queues one frame, its NUL included; takes the bytes out of frame. When the queue is full or
- * memory is short the client is cut off: it never sees half an answer. */
+/* Bytes that a reply may have now, its NUL included: the others' replies wait as well. There is
+ * always room for an error (VARLINK_ERROR_BYTES). */
+size_t varlink_connection_room(const struct varlink_connection *connection);
+/* Queues the one reply to a request, its NUL included; takes the bytes out of frame. The next
+ * request waits until it is sent: a client that asks and never reads costs us one reply. When
+ * there is no room the client is cut off: it never sees half an answer. */
 void varlink_connection_send(struct varlink_connection *connection, struct text *frame);
 /* No more requests are read; what is queued is still delivered. */
 void varlink_connection_end(struct varlink_connection *connection);

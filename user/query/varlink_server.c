@@ -51,6 +51,13 @@ static void on_end(struct varlink_connection *connection, void *context)
         server->config.on_connection_closed(id, server->config.context);
 }
 
+static size_t queued_bytes_max(size_t wanted)
+{
+    if (wanted == 0 || wanted > VARLINK_QUEUE_MAX)
+        return VARLINK_QUEUE_MAX;
+    return wanted < VARLINK_QUEUE_MIN ? VARLINK_QUEUE_MIN : wanted;
+}
+
 int varlink_server_new(sd_event *event, const struct varlink_server_config *config,
                        struct varlink_server **ret_server)
 {
@@ -58,6 +65,7 @@ int varlink_server_new(sd_event *event, const struct varlink_server_config *conf
     if (!server)
         return -ENOMEM;
     server->config = *config;
+    server->config.max_queued_bytes = queued_bytes_max(config->max_queued_bytes);
     server->event = sd_event_ref(event);
     server->owner = (struct varlink_connection_owner){
         .event = event,
@@ -66,6 +74,8 @@ int varlink_server_new(sd_event *event, const struct varlink_server_config *conf
         .context = server,
         .in_bytes_total = &server->in_bytes_total,
         .out_bytes_total = &server->out_bytes_total,
+        .in_bytes_max = server->config.max_queued_bytes / 2,
+        .out_bytes_max = server->config.max_queued_bytes,
     };
     *ret_server = server;
     return 0;

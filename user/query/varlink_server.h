@@ -12,9 +12,14 @@
 
 /* Largest request. */
 #define VARLINK_FRAME_MAX (1024 * 1024)
-/* Bytes waiting for one client, who is then cut off; so is one that reads nothing for so long. */
+/* Bytes of replies that wait, at most, of all clients together, whatever the server was told. */
 #define VARLINK_QUEUE_MAX (64 * 1024 * 1024)
-#define VARLINK_STALL_S   30
+/* The least that it can be told: one request of the largest size, and as much again. */
+#define VARLINK_QUEUE_MIN (4 * 1024 * 1024)
+/* An error finds room even when others leave none. */
+#define VARLINK_ERROR_BYTES (8 * 1024)
+/* A client that reads nothing for so long is cut off. */
+#define VARLINK_STALL_S 30
 /* The last eight are for root: others cannot lock it out. */
 #define VARLINK_CONNECTIONS_MAX 128
 
@@ -36,6 +41,9 @@ struct varlink_server_config {
     const char *interface_name;           /* "org.loris.Agent" */
     const char *interface_text;           /* the .varlink file */
     const struct varlink_method *methods; /* ends with a NULL name */
+    /* Replies that wait for all clients together; one may have it all. Unfinished requests may
+     * take half as much. VARLINK_QUEUE_MIN .. VARLINK_QUEUE_MAX; 0: the most. */
+    size_t max_queued_bytes;
     void *context;
     void (*on_connection_closed)(uint64_t connection_id, void *context); /* may be NULL */
 };
