@@ -76,9 +76,16 @@ static __always_inline void call_return(u32 probe, struct loris_ledger *ledger, 
     sketch_count(probe, latency_ns, error);
 }
 
+/* Clocks of two CPUs may disagree by some ns: never a latency of 584 years. */
+static __always_inline u64 elapsed_ns(u64 start_ns, u64 now_ns)
+{
+    return now_ns > start_ns ? now_ns - start_ns : 0;
+}
+
 static __always_inline void call_return_current(u32 probe, struct loris_ledger *ledger,
                                                 u64 start_ns, u64 now_ns, s64 value)
 {
     struct task_struct *task = bpf_get_current_task_btf();
-    call_return(probe, ledger, task->tgid, task_start_tick(task), now_ns - start_ns, value);
+    call_return(probe, ledger, task->tgid, task_start_tick(task), elapsed_ns(start_ns, now_ns),
+                value);
 }

@@ -47,3 +47,12 @@ static __always_inline bool task_is_runnable(const struct task_struct *task)
 {
     return task->__state == 0;
 }
+
+/* on_cpu is an int up to 6.18 and one byte in 7.2, which a plain access cannot be relocated to. */
+static __always_inline bool task_is_on_cpu(const struct task_struct *task)
+{
+    u64 on_cpu = 0;
+    bpf_probe_read_kernel(&on_cpu, bpf_core_field_size(task->on_cpu),
+                          (const void *)task + bpf_core_field_offset(task->on_cpu));
+    return on_cpu;
+}

@@ -72,10 +72,12 @@ __weak __noinline int open_calls_alive(struct open_calls *calls, u32 tag, u64 st
 }
 
 /* One more than the place of the innermost call of the probe with this frame (any when 0). */
-static __always_inline u32 open_calls_search(const struct open_calls *calls, u32 tag, u64 frame)
+static __always_inline u32 open_calls_search(struct open_calls *calls, u32 tag, u64 frame)
 {
     for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
-        const struct open_call *call = &calls->call[i - 1];
+        u32 index = i - 1;
+        barrier_var(index); /* a bounded index, not a pointer that walks backwards */
+        const struct open_call *call = open_call_at(calls, index);
         if (i <= *(volatile u32 *)&calls->depth && call->tag == tag &&
             (!frame || call->frame == frame))
             return i;

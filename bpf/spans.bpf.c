@@ -40,7 +40,8 @@ static __always_inline void wait_end(void *waits, u64 key, u32 probe, s64 value)
     struct open_wait wait = *found;
     struct loris_ledger *ledger = wait.tag == tag_now(probe) ? ledger_of(probe) : NULL;
     if (!bpf_map_delete_elem(waits, &key) && ledger)
-        call_return(probe, ledger, wait.pid, wait.start_tick, now_ns - wait.start_ns, value);
+        call_return(probe, ledger, wait.pid, wait.start_tick, elapsed_ns(wait.start_ns, now_ns),
+                    value);
 }
 
 /* --- block-io: from the request's issue to the device until its completion ------------------- */
@@ -103,7 +104,7 @@ static __always_inline void enqueue(struct task_struct *task)
 /* A task that is woken before it left the CPU does not wait for one. */
 static __always_inline int wake(struct task_struct *task)
 {
-    if (!task->on_cpu)
+    if (!task_is_on_cpu(task))
         enqueue(task);
     return 0;
 }
@@ -163,7 +164,7 @@ static __always_inline int interrupt_end(u32 span)
     *start_ns = 0;
     struct loris_ledger *ledger = ledger_of(probe);
     if (ledger)
-        call_return(probe, ledger, 0, 0, now_ns - began_ns, 0);
+        call_return(probe, ledger, 0, 0, elapsed_ns(began_ns, now_ns), 0);
     return 0;
 }
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Bad input gets one clear line and changes nothing."""
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
+import time
 
-from support import (LORIS, LORISD, Agent, Client, VarlinkError, bpf_ids, expect, expect_equal,
-                     expect_nothing_left, limit, loris, need, run_workload, scratch, user, wait_for,
-                     workload)
+from support import (LORIS, LORISD, Agent, Client, VarlinkError, bpf_ids, cpu_seconds, expect,
+                     expect_equal, expect_nothing_left, limit, loris, need, resident_bytes,
+                     run_workload, scratch, user, wait_for, workload)
 
 MESSAGE_LINES_MAX = 3  # what, and perhaps a hint
 
@@ -202,6 +204,84 @@ def a_bad_file_on_reload_changes_nothing():
         expect_equal(agent.total(target), 200, "calls before and after the bad file")
 
 
+def a_reload_whose_summaries_cannot_be_opened_changes_nothing():
+    target, other = user("many_calls", "work"), user("errors", "fails_null")
+    with scratch() as folder:
+        config = f"interval: 1s\nsummaries:\n  file: {folder}/%s\ntargets:\n  - %s\n"
+        with Agent(config % ("first", target)) as agent:
+            agent.config_path.write_text(config % ("nowhere/second", other))
+            agent.process.send_signal(1)
+            wait_for(lambda: "changes nothing" in agent.stderr(), what="the reload is refused")
+            line = [said for said in agent.stderr().splitlines() if "changes nothing" in said][0]
+            expect(f"{folder}/nowhere/second" in line, line)
+            expect(other not in agent.probes(), "a target of the refused configuration")
+            run_workload("many_calls", "calls=100")
+            agent.settled(target, entered=100)
+            size = (folder / "first").stat().st_size
+            wait_for(lambda: (folder / "first").stat().st_size > size,
+                     what="summaries are still written where they were")
+            # And a folder later, the same file is fine.
+            (folder / "nowhere").mkdir()
+            agent.process.send_signal(1)
+            wait_for(lambda: other in agent.probes(), what="the second reload is taken")
+            expect((folder / "nowhere/second").exists(), "the new summaries file")
+            open_paths = [os.readlink(f"/proc/{agent.pid}/fd/{fd}")
+                          for fd in os.listdir(f"/proc/{agent.pid}/fd")]
+            expect(str(folder / "first") not in open_paths, "the old file is closed")
+            expect(str(folder / "nowhere/second") in open_paths, "the new file is open")
+
+
+def a_reload_names_what_needs_a_restart():
+    with Agent("memory_budget: 32MiB\n") as agent:
+        agent.process.send_signal(1)
+        wait_for(lambda: "read again" in agent.stderr(), what="the reload is done")
+        expect("restart" not in agent.stderr(), f"nothing has changed: {agent.stderr()}")
+        agent.config_path.write_text(
+            "memory_budget: 64MiB\nwindow:\n  slices: 3\n  length: 5s\nprobes_max: 100\n"
+            "rings:\n  latency: 64KiB\n  rare: 64KiB\ndrain:\n  min: 20ms\n  max: 500ms\n"
+            "processes_max: 5000\nidle_ttl: 1h\nsocket_group: none\ninterval: 5s\n"
+            "targets:\n  - syscall:getppid\n")
+        agent.process.send_signal(1)
+        wait_for(lambda: agent.stderr().count("read again") == 2, what="the reload is done")
+        lines = [line for line in agent.stderr().splitlines() if "needs a restart" in line]
+        expect_equal(len(lines), 1, "lines about a restart")
+        for name in ("memory_budget", "window.slices", "window.length", "probes_max",
+                     "rings.latency", "rings.rare", "drain.min", "drain.max", "processes_max",
+                     "idle_ttl", "socket_group"):
+            expect(re.search(rf"[ ,]{re.escape(name)}[ ,]", lines[0]), f"{name} in {lines[0]}")
+        expect(not re.search(r"\bsocket[ ,]|interval", lines[0]), lines[0])
+        expect_equal(agent.status()["memory_budget"], 32 << 20, "the budget that holds")
+        expect("syscall:getppid" in agent.probes(), "what can change has changed")
+
+
+def a_refusal_over_the_socket_takes_nothing_from_a_configured_target():
+    """It stays in the status with its own reason, and as optional as it was."""
+    target = "user:/nowhere/at/all:work"
+    with Agent(f"targets:\n  - target: {target}\n    optional: true\n") as agent:
+        before = agent.probe(target)
+        expect_equal(before["state"], "refused", "state")
+        for knobs in ({}, {"attach": "kprobe"}):
+            try:
+                agent.call("Attach", targets=[{"target": target, **knobs}])
+                raise AssertionError("attached what does not exist")
+            except VarlinkError:
+                pass
+            probe = agent.probe(target)
+            expect_equal(probe["reason"], before["reason"], "its reason")
+            expect_equal(agent.status()["health"], "ok", "health with an optional target missing")
+
+
+def as_many_files_as_allowed_may_be_open():
+    with scratch() as folder:
+        wrapper = folder / "few-files"
+        wrapper.write_text('#!/bin/sh\nulimit -Sn 200\nexec "$@"\n')
+        wrapper.chmod(0o755)
+        with Agent(wrapper=[str(wrapper)]) as agent:
+            line = re.search(r"Max open files\s+(\d+)\s+(\d+)",
+                             open(f"/proc/{agent.pid}/limits").read())
+            expect_equal(line.group(1), line.group(2), "soft and hard limit of open files")
+
+
 def reloads_targets_and_keeps_what_did_not_change():
     target, other = user("many_calls", "work"), user("errors", "fails_null")
     with Agent(f"targets:\n  - {target}\n") as agent:
@@ -330,6 +410,31 @@ def a_client_that_never_reads_stops_nobody():
                 agent.status()
         figures = agent.status(probes=False)
         expect(figures["memory_used"] <= figures["memory_budget"], f"{figures['memory_used']}")
+
+
+@limit(60)
+def sixty_clients_that_never_read_stay_within_the_budget():
+    budget = 16 << 20
+    request = b'{"method":"org.loris.Agent.Status","parameters":{"probes":true}}\0' * 300
+    with Agent("memory_budget: 16MiB\n") as agent, contextlib.ExitStack() as clients:
+        agent.attach("syscall:*")
+        before = resident_bytes(agent.pid)
+        deaf = [clients.enter_context(Client(agent.socket_path, timeout=0.01)) for _ in range(60)]
+        for client in deaf:
+            with contextlib.suppress(OSError):  # what does not fit now may wait
+                client.socket.sendall(request)
+
+        def quiet():
+            seconds = cpu_seconds(agent.pid)
+            time.sleep(0.3)
+            return cpu_seconds(agent.pid) - seconds < 0.1
+        wait_for(quiet, what="all wait for clients that never read")
+        grown = resident_bytes(agent.pid) - before
+        figures = agent.status(probes=False)
+        expect(grown <= 8 << 20, f"{grown >> 10} KiB more for clients that never read")
+        expect(figures["memory_used"] <= budget,
+               f"{figures['memory_used'] >> 10} KiB of {budget >> 10} KiB")
+        return f"{grown >> 10} KiB more, {figures['memory_used'] >> 10} KiB in all"
 
 
 @limit(60)

@@ -20,6 +20,8 @@ const char *attach_error_text(int error)
         return "the kernel does not permit it";
     case EINVAL:
         return "the kernel refuses a probe at this place";
+    case ENOEXEC:
+        return "the kernel cannot decode this instruction";
     case EILSEQ:
         return "this is not the start of an instruction";
     case EMFILE:

@@ -99,6 +99,11 @@ size_t varlink_server_connections(const struct varlink_server *server)
     return server->connection_count;
 }
 
+size_t varlink_server_queued_bytes(const struct varlink_server *server)
+{
+    return server->out_bytes_total;
+}
+
 /* Says why before it hangs up, so that the client need not guess. */
 static void refuse_connection(const struct varlink_server *server, int fd)
 {

@@ -63,6 +63,8 @@ int varlink_server_listen(struct varlink_server *server, const char *path, gid_t
 /* Serves one connected stream socket; takes the fd. */
 int varlink_server_add_connection(struct varlink_server *server, int fd) _must_check_;
 size_t varlink_server_connections(const struct varlink_server *server);
+/* Bytes of replies that wait for their clients. */
+size_t varlink_server_queued_bytes(const struct varlink_server *server);
 
 uid_t varlink_call_uid(const struct varlink_call *call);
 uint64_t varlink_call_connection(const struct varlink_call *call); /* never reused */

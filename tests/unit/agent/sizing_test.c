@@ -96,6 +96,8 @@ static void check_bounds(uint64_t budget_bytes, uint32_t cpus)
         is_power_of_two(sizing.kernel.rare_ring_bytes) &&
         sizing.kernel.latency_ring_bytes >= RING_MIN && sizing.kernel.rare_ring_bytes >= RING_MIN &&
         sizing.processes_max >= 1024 && sizing.names_max >= 1024 && sizing.cgroups_max >= 512 &&
+        sizing.queued_bytes_max >= 4 * MIB && sizing.queued_bytes_max <= 64 * MIB &&
+        (sizing.queued_bytes_max == 4 * MIB || sizing.queued_bytes_max <= budget_bytes / 8) &&
         sizing.series_min_bytes >= 256 * KIB && sizing.series_min_bytes <= budget_bytes / 2;
     if (!fits)
         fail_msg("%llu KiB on %u CPUs", budget_bytes / KIB, cpus);
@@ -124,6 +126,7 @@ static void more_memory_never_means_less_of_anything(void **state)
             assert_true(now.kernel.rare_ring_bytes >= last.kernel.rare_ring_bytes);
             assert_true(now.processes_max >= last.processes_max);
             assert_true(now.series_min_bytes >= last.series_min_bytes);
+            assert_true(now.queued_bytes_max >= last.queued_bytes_max);
             last = now;
         }
     }

@@ -15,7 +15,8 @@
 
 #include "query/varlink_server.h"
 
-#define BIG_BYTES (100 * 1024)
+#define BIG_BYTES    (100 * 1024)
+#define QUEUED_BYTES VARLINK_QUEUE_MIN
 
 struct fixture {
     sd_event *event;
@@ -58,7 +59,7 @@ static inline void on_huge(struct varlink_call *call, const json_t *parameters, 
     (void)context;
     memset(big, 'x', sizeof(big));
     struct json_writer *json = varlink_call_begin_reply(call);
-    for (size_t i = 0; i < VARLINK_QUEUE_MAX / sizeof(big) + 1; i++)
+    for (size_t i = 0; i < QUEUED_BYTES / sizeof(big) + 1; i++)
         json_string_n(json, "big", big, sizeof(big));
     varlink_call_reply(call);
 }
@@ -115,6 +116,7 @@ static inline int set_up(void **state)
         .interface_name = "org.test.Fake",
         .interface_text = "interface org.test.Fake\nmethod Echo() -> ()\n",
         .methods = methods,
+        .max_queued_bytes = QUEUED_BYTES,
         .context = fixture,
         .on_connection_closed = on_closed,
     };

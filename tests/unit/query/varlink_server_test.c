@@ -117,7 +117,8 @@ static void says_when_an_answer_is_too_large(void **state)
     assert_answer(
         *state, CALL("Huge"),
         "{\"error\":\"org.test.Fake.Failed\",\"parameters\":{\"message\":\"the answer is "
-        "larger than 64 MiB\",\"hint\":\"ask for less: a narrower pattern or a limit\"}}");
+        "larger than 4 MiB\",\"hint\":\"ask for less, with a narrower pattern or a limit, or allow "
+        "the agent a larger memory_budget\"}}");
 }
 
 static void serves_no_more_than_the_maximum(void **state)
