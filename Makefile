@@ -56,6 +56,7 @@ CLIENT_OBJECTS := $(call object,$(CLIENT_SOURCES))
 
 .PHONY: all
 all: $(BUILD)/lorisd $(BUILD)/loris ## build lorisd and loris (default)
+	@:
 
 # --- kernel side -----------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ stop() {
     rm -rf "$folder"
 }
 trap stop EXIT
-trap 'exit 130' INT TERM HUP
+trap 'exit 0' INT # one of the two ways out of the table
+trap 'exit 1' TERM HUP
 tries=0
 until "$loris" --socket "$socket" status --json >/dev/null 2>&1; do
     kill -0 "$agent" 2>/dev/null || exit 1

@@ -58,6 +58,7 @@ def run_kernel(series, chosen, programs, options, counts):
         return
     scripts = {f"{number:02d}_{name}": (script, seconds)
                for number, (name, seconds, script, _) in enumerate(chosen)}
+    print(f"     {series}: {len(chosen)} cases in an emulated machine, a minute or two", flush=True)
     begin = time.monotonic()
     folder = tempfile.mkdtemp(prefix="loris-guest-")
     outputs = {}

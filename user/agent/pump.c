@@ -93,6 +93,8 @@ static void on_cgroup(const struct loris_cgroup_event *event, void *context)
     if (event->edge == LORIS_CGROUP_RMDIR)
         return; /* processes that were in it may still be named; the table is bounded */
     (void)!cgroup_units_add(agent->units, event->cgroup_id, path);
+    if (event->edge == LORIS_CGROUP_MKDIR)
+        targets_on_cgroup(agent, event->cgroup_id, path);
     if (event->edge == LORIS_CGROUP_MIGRATE) {
         const struct process_id id = {event->pid, event->start_tick};
         const char *unit = cgroup_units_name(agent->units, event->cgroup_id);

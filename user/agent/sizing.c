@@ -52,7 +52,7 @@ struct sizing sizing_of(const struct config *config, uint32_t cpus)
         .names_max = (uint32_t)clamp(budget / 4096, 1024, 65536),
         .cgroups_max = (uint32_t)clamp(budget / 16384, 512, 16384),
         .series_min_bytes = clamp(budget / 16, 256 * KIB, budget),
-        .answer_rows_max = (uint32_t)clamp(budget / 4096, 1024, 1u << 20),
+        .answer_rows_max = (uint32_t)clamp(budget / 6144, 1024, 1u << 20),
         .queued_bytes_max = clamp(budget / 8, 4 * MIB, 64 * MIB),
     };
     return sizing;

@@ -78,7 +78,9 @@ const struct command command_table[] = {
         .summary = "measure functions now; needs no running agent",
         .description =
             "Attaches to the targets, measures every call until Ctrl-C, the end of COMMAND or -d,\n"
-            "and prints the totals. Needs root. COMMAND keeps its own stdin, stdout and stderr.",
+            "and prints the totals. Needs root. COMMAND keeps its own stdin, stdout and stderr; "
+            "its\n"
+            "exit status is said on stderr, and loris's own is 0 when the watch went well.",
         .examples = "loris watch syscall:openat\n"
                     "loris watch user:libc.so.6:malloc -p 4711 -d 10s\n"
                     "loris watch 'kernel:vfs_*' -i 1s --by none --json\n"

@@ -13,6 +13,7 @@ struct coverage {
     uint64_t in_flight;
     uint64_t oldest_ns;
     double relative_error;
+    double window_s;
     bool is_estimated;
     json_t *lost_by_probe, *in_flight_by_probe;
 };
@@ -42,6 +43,9 @@ static void cover(struct coverage *coverage, const json_t *series)
                &coverage->in_flight);
     if (oldest_ns > coverage->oldest_ns)
         coverage->oldest_ns = oldest_ns;
+    double window_s = json_field_number(series, "window_s");
+    if (window_s > coverage->window_s)
+        coverage->window_s = window_s;
     if (relative_error > coverage->relative_error)
         coverage->relative_error = relative_error;
     coverage->is_estimated |= json_field_bool(series, "estimated");
@@ -50,20 +54,27 @@ static void cover(struct coverage *coverage, const json_t *series)
 static void print_calls(const struct coverage *coverage, size_t shown, uint64_t truncated,
                         struct text *out)
 {
-    char calls[32], all[32], number[32];
+    char calls[32], all[32], number[32], window[16];
+    const char *plural = coverage->calls == 1 ? "" : "s";
     series_view_format_exact(coverage->calls, calls);
     if (coverage->lost > 0) {
         series_view_format_exact(coverage->calls + coverage->lost, all);
         series_view_format_exact(coverage->lost, number);
         text_append_format(out, "covers %s of %s calls, %s were lost", calls, all, number);
     } else if (truncated > 0) {
-        text_append_format(out, "covers %s calls", calls);
+        text_append_format(out, "covers %s call%s", calls, plural);
+    } else if (coverage->calls == 1) {
+        text_append_string(out, "covers the one call");
     } else {
         text_append_format(out, "covers all %s calls", calls);
     }
-    if (truncated > 0)
-        text_append_format(out, "; %zu of %llu lines", shown,
-                           (unsigned long long)truncated + shown);
+    format_duration((uint64_t)(coverage->window_s * 1e9), window);
+    text_append_format(out, " of %s", window);
+    if (truncated > 0) {
+        series_view_format_exact(shown, number);
+        series_view_format_exact(truncated + shown, all);
+        text_append_format(out, "; %s of %s lines", number, all);
+    }
 }
 
 static void print_open_calls(const struct coverage *coverage, struct text *out)

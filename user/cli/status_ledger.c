@@ -58,19 +58,51 @@ static void print_equation(const struct equation *equation, const json_t *probes
     text_append(out, "\n", 1);
 }
 
+enum ledger_state {
+    LEDGER_CLOSES,
+    LEDGER_MOVES, /* calls are on their way: more left the kernel than have arrived */
+    LEDGER_GAPES,
+};
+
+static enum ledger_state state_of(const json_t *ledger, uint64_t *on_their_way)
+{
+    if (!json_is_object(ledger) || json_field_bool(ledger, "closes"))
+        return LEDGER_CLOSES;
+    uint64_t submitted = json_field_u64(ledger, "submitted");
+    uint64_t arrived = json_field_u64(ledger, "decoded") + json_field_u64(ledger, "malformed");
+    uint64_t counted = json_field_u64(ledger, "counted") + json_field_u64(ledger, "ring_full");
+    uint64_t in_series = json_field_u64(ledger, "in_series");
+    uint64_t expected = json_field_u64(ledger, "decoded") + counted;
+    if (submitted < arrived || expected < in_series)
+        return LEDGER_GAPES;
+    *on_their_way += submitted - arrived + (expected - in_series);
+    return LEDGER_MOVES;
+}
+
+static void print_closing(const json_t *probes, struct text *out)
+{
+    char number[32];
+    uint64_t on_their_way = 0;
+    size_t gaping = 0;
+    for (size_t i = 0; i < json_array_size(probes); i++) {
+        const json_t *ledger = json_object_get(json_array_get(probes, i), "ledger");
+        gaping += state_of(ledger, &on_their_way) == LEDGER_GAPES;
+    }
+    series_view_format_exact(on_their_way, number);
+    if (gaping > 0)
+        text_append_format(out, "ledger    does not close for %zu probes; --probes names them\n",
+                           gaping);
+    else if (on_their_way > 0)
+        text_append_format(out, "ledger    closes, but for %s call%s on the way from the kernel\n",
+                           number, on_their_way == 1 ? "" : "s");
+    else
+        text_append_string(out, "ledger    closes\n");
+}
+
 void status_ledger_print(const json_t *reply, struct text *out)
 {
     const json_t *probes = json_object_get(reply, "probes");
-    size_t open = 0;
-    for (size_t i = 0; i < json_array_size(probes); i++)
-        open += !json_field_bool(json_object_get(json_array_get(probes, i), "ledger"), "closes");
-    if (open == 0)
-        text_append_string(out, "ledger    closes\n");
-    else
-        text_append_format(out,
-                           "ledger    does not close for %zu of %zu probes (calls may be on "
-                           "their way; --probes names them)\n",
-                           open, json_array_size(probes));
+    print_closing(probes, out);
     for (size_t i = 0; i < EQUATION_COUNT; i++)
         print_equation(&equations[i], probes, out);
     bool has_others = false;

@@ -81,11 +81,10 @@ void link_set_cut_apart(struct link_set *links)
         link_set_cut(links, 0);
         return;
     }
-    _cleanup_close_ int read_fd = gate[0];
-    _cleanup_close_ int write_fd = gate[1];
     (void)!start_holder(links, gate);
-    close_fd(&read_fd);
+    close(gate[0]);
     link_set_cut(links, 0); /* ours are not the last where a process holds them */
+    close(gate[1]);         /* now that process may end */
 }
 
 void link_set_done(struct link_set *links)

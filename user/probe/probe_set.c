@@ -204,9 +204,12 @@ int probe_set_make(struct probe_set *set, struct watch *watch, const char *name,
     uint32_t id = 0;
     while (id < set->capacity && set->entries[id])
         id++;
-    if (id == set->capacity)
-        return diag_set(reterr_diag, ENOSPC, "no room for %s: all %u probes are in use", name,
-                        set->capacity);
+    if (id == set->capacity) {
+        diag_set(reterr_diag, ENOSPC, "no room for %s: all %u probes are in use", name,
+                 set->capacity);
+        diag_hint(reterr_diag, "choose a narrower glob, or set a larger probes_max");
+        return -ENOSPC;
+    }
     _cleanup_(probe_entry_free_cleanup) struct probe_entry *entry = NULL;
     int error = new_entry(watch, name, object, &entry);
     if (error)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "probe/attach_error.h"
 #include "probe/kernel_functions.h"
 #include "probe/probe_set_internal.h"
 
@@ -137,7 +138,7 @@ static int climb_down(struct finding *finding)
     for (size_t i = 0; !error && i < open.count; i++) {
         finding->report->refused++;
         attach_report_add(finding->report, "kernel function %s was refused by the kernel: %s",
-                          open.places[i].name, strerror(-last_error));
+                          open.places[i].name, attach_error_text(last_error));
     }
     if (!first)
         place_list_done(&open);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/edit_distance.h"
+#include "probe/attach_error.h"
 #include "probe/function_exits.h"
 #include "probe/object_file.h"
 #include "probe/probe_set_internal.h"
@@ -138,7 +139,7 @@ static void on_function(const struct object_function *function, const char *base
 static void on_refused(const struct attach_place *place, int error, void *context)
 {
     struct finding *finding = context;
-    refuse(finding, place->name, strerror(-error));
+    refuse(finding, place->name, attach_error_text(error));
     probe_set_unplaced(finding->set, place->probe);
 }
 
