@@ -51,25 +51,34 @@ static void cover(struct coverage *coverage, const json_t *series)
     coverage->is_estimated |= json_field_bool(series, "estimated");
 }
 
+/* " in 8.00 s", nothing when it is not known. */
+static void format_window(double window_s, char out[32])
+{
+    char duration[16];
+    out[0] = '\0';
+    if (window_s <= 0)
+        return;
+    format_duration((uint64_t)(window_s * 1e9), duration);
+    snprintf(out, 32, " in %s", duration);
+}
+
 static void print_calls(const struct coverage *coverage, size_t shown, uint64_t truncated,
                         struct text *out)
 {
-    char calls[32], all[32], number[32], window[16];
+    char calls[32], all[32], number[32], window[32];
     const char *plural = coverage->calls == 1 ? "" : "s";
     series_view_format_exact(coverage->calls, calls);
+    format_window(coverage->window_s, window);
     if (coverage->lost > 0) {
         series_view_format_exact(coverage->calls + coverage->lost, all);
         series_view_format_exact(coverage->lost, number);
-        text_append_format(out, "covers %s of %s calls, %s were lost", calls, all, number);
-    } else if (truncated > 0) {
-        text_append_format(out, "covers %s call%s", calls, plural);
-    } else if (coverage->calls == 1) {
-        text_append_string(out, "covers the one call");
+        text_append_format(out, "covers %s of %s calls%s, %s were lost", calls, all, window,
+                           number);
+    } else if (truncated > 0 || coverage->calls == 1) {
+        text_append_format(out, "covers %s call%s%s", calls, plural, window);
     } else {
-        text_append_format(out, "covers all %s calls", calls);
+        text_append_format(out, "covers all %s calls%s", calls, window);
     }
-    format_duration((uint64_t)(coverage->window_s * 1e9), window);
-    text_append_format(out, " of %s", window);
     if (truncated > 0) {
         series_view_format_exact(shown, number);
         series_view_format_exact(truncated + shown, all);
