@@ -82,7 +82,7 @@ def check_ledger(probe, **wanted):
 
 def watched(arguments, command):
     """`loris watch` of a command, then its exit status and the truth."""
-    return (f"loris watch --json --by none {arguments} -- /work/{command} truth=/tmp/truth\n"
+    return (f"loris watch --json --by none {arguments} -- /opt/{command} truth=/tmp/truth\n"
             'echo "status $?"\necho "truth $(cat /tmp/truth)"\n')
 
 
@@ -91,7 +91,7 @@ def agent(steps, targets, **knobs):
 
     targets: {target: name of the processes that count}; the shell that runs the case would
     otherwise never let a ledger come to rest."""
-    call = "/work/socket_call socket=/tmp/s wait_s=10 request="
+    call = "/opt/socket_call socket=/tmp/s wait_s=10 request="
     attach = ""
     for target, comm in targets.items():
         request = json.dumps({"method": "org.loris.Agent.Attach", "parameters": {
@@ -160,9 +160,9 @@ def closes_the_ledger_of_nested_kernel_functions(attach):
         check_ledger(probe, abandoned=0, in_flight=0)
         expect_equal(probe["ledger"]["entered"] >= report.truth["calls"], True, "all wake-ups")
         expect_equal(report.values.get("agent"), "0", "exit status of lorisd")
-    steps = ("/work/file_reads calls=5000 threads=2 truth=/tmp/truth && "
-             "/work/netlink_acks requests=2000 truth=/tmp/truth && "
-             "/work/nested_epoll writes=3000 truth=/tmp/truth")
+    steps = ("/opt/file_reads calls=5000 threads=2 truth=/tmp/truth && "
+             "/opt/netlink_acks requests=2000 truth=/tmp/truth && "
+             "/opt/nested_epoll writes=3000 truth=/tmp/truth")
     return agent(steps, {"kernel:vfs_read": "file_reads", "kernel:netlink_unicast": "netlink_acks",
                          "kernel:ep_poll_callback": "nested_epoll"}, attach=attach), check
 
@@ -180,7 +180,7 @@ def accounts_for_more_sleepers_than_return_probes_were_prepared(attach):
             check_ledger(probe, abandoned=0)
             expect_equal(missed, 0, "kernel_missed")
             expect_equal(ledger["returned"] >= report.truth["calls"], True, "all returned")
-    return (agent("/work/pipe_sleepers threads=100 rounds=3 truth=/tmp/truth",
+    return (agent("/opt/pipe_sleepers threads=100 rounds=3 truth=/tmp/truth",
                   {"kernel:pipe_read": "pipe_sleepers"}, attach=attach), check)
 
 
@@ -200,13 +200,13 @@ def counts_syscalls_of_four_threads_exactly():
 
 @case(attach=["auto", "uprobe", "uprobe-exits"])
 def counts_user_functions_exactly(attach):
-    return (watched(f"--attach {attach} user:/work/many_calls:work",
+    return (watched(f"--attach {attach} user:/opt/many_calls:work",
                     "many_calls calls=20000 threads=4"), check_count(None))
 
 
 @case(attach=["auto", "uprobe"])
 def counts_user_recursion_exactly(attach):
-    return (watched(f"--attach {attach} user:/work/recursion:descend",
+    return (watched(f"--attach {attach} user:/opt/recursion:descend",
                     "recursion depth=30 rounds=200"), check_count(None))
 
 
@@ -214,10 +214,10 @@ def counts_user_recursion_exactly(attach):
 def closes_the_ledger_of_user_functions():
     def check(report):
         calls = report.truth["calls"]
-        check_ledger(report.probe("user:/work/many_calls:work"), entered=calls, returned=calls,
+        check_ledger(report.probe("user:/opt/many_calls:work"), entered=calls, returned=calls,
                      abandoned=0, in_flight=0)
-    return (agent("/work/many_calls calls=20000 threads=4 truth=/tmp/truth",
-                  {"user:/work/many_calls:work": "many_calls"}), check)
+    return (agent("/opt/many_calls calls=20000 threads=4 truth=/tmp/truth",
+                  {"user:/opt/many_calls:work": "many_calls"}), check)
 
 
 @case()

@@ -42,7 +42,7 @@ def build_workloads(folder):
         subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra",
                         "-static", "-pthread", f"-I{shared}", str(source), "-o", str(program)],
                        check=True)
-        programs[f"/work/{source.stem}"] = program
+        programs[f"/opt/{source.stem}"] = program
     return programs
 
 
