@@ -105,6 +105,15 @@ def pairs_static_marks():
     expect_equal(nested.total(), 12000, "nested operations")
 
 
+def totals_name_a_target_that_nobody_called():
+    called = user("many_calls", "work")
+    watched = watch("--by", "none", called, "syscall:acct", command=("many_calls", "calls=7"))
+    counts = {line["probe"]: line["count"] for line in watched.final}
+    expect_equal(counts, {called: 7, "syscall:acct": 0}, "totals")
+    none = [line for line in watched.final if line["count"] == 0][0]
+    expect("p50_ns" not in none, f"no percentile of nothing: {none}")
+
+
 def prints_the_documented_fields_and_a_line_each_interval():
     watched = watch("--by", "process", "-i", "1s", user("spin", "spin_for"),
                     command=["sh", "-c", f"yes 20000 | head -n 150000 | {workload('spin')}"])

@@ -269,6 +269,24 @@ static int make_rollup(struct making *making, const struct probe *probe, struct 
     return 0;
 }
 
+/* A target that was named must not be missing from the totals because nobody called it. */
+static int add_uncalled(const struct making *making, const struct probe *probe,
+                        struct rollup **rollup)
+{
+    const struct stats_query *query = making->query;
+    if ((*rollup)->row_count > 0 || !query->final || query->by != CONFIG_BY_NONE ||
+        glob_is(probe->target))
+        return 0;
+    struct rollup *one = realloc(*rollup, sizeof(*one) + sizeof(one->rows[0]));
+    if (!one)
+        return -ENOMEM;
+    one->rows[0] = (struct rollup_row){.key = {.probe = probe->id, .level = SERIES_OTHER}};
+    latency_stat_init(&one->rows[0].stat);
+    one->row_count = 1;
+    *rollup = one;
+    return 0;
+}
+
 static void add_probe(const struct probe *probe, void *context)
 {
     struct making *making = context;
@@ -279,8 +297,12 @@ static void add_probe(const struct probe *probe, void *context)
         return;
     struct rollup *rollup = NULL;
     making->error = make_rollup(making, probe, &rollup);
-    if (making->error)
+    if (!making->error)
+        making->error = add_uncalled(making, probe, &rollup);
+    if (making->error) {
+        rollup_free(rollup);
         return;
+    }
     answer->rollups[answer->rollups_count++] = rollup;
     if (probe_ledger_read(making->agent, probe, &making->open_calls, &ledger))
         return;
