@@ -249,6 +249,7 @@ static void write_probes(struct agent *agent, struct json_writer *json)
 {
     _cleanup_(open_call_table_done) struct open_call_table open_calls = {0};
     struct status_writer writer = {agent, json, &open_calls};
+    pump_catch_up(agent); /* what came so far cost system calls, which may be watched */
     json_begin_array(json, "probes");
     if (agent->probes && open_call_table_read(agent, &open_calls) == 0)
         probe_set_walk(agent->probes, write_probe, &writer);

@@ -70,6 +70,25 @@ static void print_probes(const json_t *reply, struct text *out)
     text_append_format(out, "\nseries    %s\n", number);
 }
 
+/* The reason names the target, as a rule. */
+static void print_refused(const json_t *probes, struct text *out)
+{
+    for (size_t i = 0; i < json_array_size(probes); i++) {
+        const json_t *probe = json_array_get(probes, i);
+        const char *target = json_field_string(probe, "target");
+        const char *reason = json_field_string(probe, "reason");
+        if (strcmp(json_field_string(probe, "state"), "refused") != 0)
+            continue;
+        text_append_string(out, "refused   ");
+        if (!strstr(reason, target)) {
+            append_clean(out, target);
+            text_append_string(out, ": ");
+        }
+        append_clean(out, reason);
+        text_append(out, "\n", 1);
+    }
+}
+
 static void print_drain(const json_t *drain, struct text *out)
 {
     char records[32], drains[32], longest[16];
@@ -104,7 +123,7 @@ static void print_status(const struct invocation *invocation, const json_t *repl
     print_list(json_object_get(reply, "reasons"), "  ", out);
     print_agent(reply, out);
     print_probes(reply, out);
-    print_list(json_object_get(reply, "refused"), "refused   ", out);
+    print_refused(json_object_get(reply, "probes"), out);
     print_drain(json_object_get(reply, "drain"), out);
     print_missed(json_field_u64(reply, "kernel_missed"), out);
     status_ledger_print(reply, out);
