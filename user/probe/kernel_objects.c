@@ -95,11 +95,6 @@ enum kernel_group kernel_program_group(enum kernel_program program)
     return program_specs[program].group;
 }
 
-const char *kernel_map_name(enum kernel_map map)
-{
-    return map_names[map];
-}
-
 struct object_bytes {
     const void *bytes;
     size_t size;

@@ -14,7 +14,6 @@ enum kernel_group {
 };
 
 enum kernel_group kernel_program_group(enum kernel_program program);
-const char *kernel_map_name(enum kernel_map map);
 
 /*
  * Loads the core object, creates the maps with the sizes of the configuration, and stores owned

@@ -480,15 +480,6 @@ uint64_t probe_set_missed(const struct probe_set *set)
     return missed;
 }
 
-int probe_set_thin(struct probe_set *set, uint32_t id, uint8_t sample_shift)
-{
-    if (id >= set->capacity || !set->entries[id])
-        return -ENOENT;
-    struct probe *probe = &set->entries[id]->probe;
-    probe->knobs.sample_shift = sample_shift;
-    return kernel_side_set_knobs(set->side, id, &probe->knobs);
-}
-
 const struct probe *probe_set_find(const struct probe_set *set, uint32_t id)
 {
     return id < set->capacity && set->entries[id] ? &set->entries[id]->probe : NULL;

@@ -75,9 +75,6 @@ int probe_set_follow_life(struct probe_set *set, bool follow,
 /* Runs of our programs that the kernel left out since they were loaded. */
 uint64_t probe_set_missed(const struct probe_set *set);
 
-/* Turns sampling of a probe down: 0 samples all, LORIS_SAMPLE_NEVER counts only. */
-int probe_set_thin(struct probe_set *set, uint32_t id, uint8_t sample_shift) _must_check_;
-
 const struct probe *probe_set_find(const struct probe_set *set, uint32_t id); /* may be NULL */
 uint32_t probe_set_attached(const struct probe_set *set);
 /* One more than the highest id that was ever used. */
