@@ -66,7 +66,7 @@ def watch_killed_with_9_takes_its_agent_with_it():
     expect_nothing_left(before)
 
 
-@limit(150)
+@limit(500)
 def two_hundred_starts_and_stops_leak_nothing():
     """Attachment cycles inside one agent, then as many whole agents."""
     before = bpf_ids()
