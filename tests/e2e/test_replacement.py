@@ -90,6 +90,47 @@ def serves_others_while_single_links_are_detached():
     return f"answered after {took * 1000:.0f} ms"
 
 
+UNPROBEABLE = """
+#include <stdio.h>
+__attribute__((naked, noinline)) void fn_bad(void) { __asm__("lock addl $0, (%rsp)\\n\\tret"); }
+__attribute__((noinline)) int fn_good(int x) { __asm__ volatile(""); return x; }
+int main(void)
+{
+    fn_bad();
+    puts("ready");
+    fflush(stdout);
+    getchar();
+    for (int i = 0; i < 5; i++)
+        fn_good(i);
+    return 0;
+}
+"""
+
+
+def forgets_a_function_that_the_kernel_cannot_probe():
+    """Its id is another's soon: whoever still meant it by that would detach, or crash."""
+    need("gcc")
+    with scratch() as folder:
+        source, program = folder / "program.c", folder / "program"
+        source.write_text(UNPROBEABLE)
+        subprocess.run(["gcc", "-O1", "-fno-omit-frame-pointer", str(source), "-o", str(program)],
+                       check=True)
+        with subprocess.Popen([str(program)], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as running, Agent() as agent:
+            running.stdout.readline()  # mapped: the kernel looks at the instructions
+            reply = agent.call("Attach", targets=[{"target": f"user:{program}:fn_*"}])
+            expect_equal((reply["attached"], reply["results"][0]["refused"]), (1, 1), "probes")
+            expect("cannot probe" in reply["results"][0]["messages"][0], f"the reason: {reply}")
+            agent.attach("syscall:acct")
+            names = {probe["probe"]: probe["state"] for probe in agent.status()["probes"]}
+            expect_equal(names, {f"user:{program}:fn_good": "attached",
+                                 "syscall:acct": "attached"}, "what is listed")
+            running.communicate(b"\n")
+            agent.call("Detach", targets=[f"user:{program}:fn_*"])
+            expect_equal([probe["probe"] for probe in agent.status()["probes"]], ["syscall:acct"],
+                         "what is left")
+
+
 def marks_without_an_end_do_not_blind_functions():
     """Begins that never end, in 51 frames, must not fill the stack that functions are timed with."""
     marks = f"usdt:{workload('sdt_marks')}:loris_test:op_begin..op_never"

@@ -104,11 +104,6 @@ static void on_cgroup(const struct loris_cgroup_event *event, void *context)
     }
 }
 
-static void on_present(const struct loris_process_event *event, void *context)
-{
-    on_process(event, context);
-}
-
 static void fold_process(const struct process *process, void *context)
 {
     struct pump_pass *pass = context;
@@ -319,7 +314,7 @@ int pump_start(struct agent *agent)
     (void)!cgroup_units_scan(agent->units); /* of units that came while nobody followed */
     struct pump_pass pass = {agent, agent_now_ns()};
     process_table_on_forget(agent->processes, on_forget, agent);
-    error = task_walk_processes(agent->kernel, on_present, &pass);
+    error = task_walk_processes(agent->kernel, on_process, &pass);
     if (error)
         log_line(LOG_WARNING, "running processes cannot be listed: %s", strerror(-error));
     error = listen_to_rings(agent);

@@ -195,6 +195,7 @@ int targets_attach(struct agent *agent, const struct config_target *wanted,
     target->wanted = asked;
     target->attached = true;
     target->refusal = (struct diag){0};
+    release_detached(agent); /* functions that matched and were refused */
     folders_follow(agent);
     return 0;
 }

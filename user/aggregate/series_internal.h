@@ -129,7 +129,6 @@ int series_store_add(struct series_table *table, struct series_key key,
                      uint32_t *ret_id) _must_check_;
 /* Forgets the series without freeing what it owns; the last series moves to its id. */
 void series_store_remove(struct series_table *table, uint32_t id);
-void series_store_prefetch(const struct series_table *table, struct series_key key);
 
 /* --- series_slice.c: packed slices --------------------------------------------------------------
  */

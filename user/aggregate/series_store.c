@@ -131,19 +131,6 @@ uint32_t series_store_find(const struct series_table *table, struct series_key k
     return SERIES_NONE;
 }
 
-void series_store_prefetch(const struct series_table *table, struct series_key key)
-{
-    uint64_t hash = hash_key(table, key);
-    uint32_t entry = table->slots[(uint32_t)hash & table->slot_mask];
-    if (!entry)
-        return;
-    /* Often enough the right one: the home slot holds it in most cases. */
-    const char *series = (const char *)series_at(table, (entry & ID_MASK) - 1);
-    __builtin_prefetch(series, 1);
-    __builtin_prefetch(series + 64, 1);
-    __builtin_prefetch(series + 128, 1);
-}
-
 /* --- store -------------------------------------------------------------------------------------
  */
 

@@ -180,11 +180,6 @@ void series_table_merge(struct series_table *table, struct series_key key,
     series_fold_shrink(table);
 }
 
-void series_table_prefetch(const struct series_table *table, struct series_key key)
-{
-    series_store_prefetch(table, key);
-}
-
 /* --- leaving ---------------------------------------------------------------------------------- */
 
 static void fold_key(struct series_table *table, struct series_key key)

@@ -97,8 +97,6 @@ void series_table_record(struct series_table *table, struct series_key key, uint
 /* The same for a ready-made stat (a delta of the kernel-side sketch). */
 void series_table_merge(struct series_table *table, struct series_key key,
                         const struct latency_stat *stat, uint64_t now_ns);
-/* A record that is about to come: starts the memory accesses early. */
-void series_table_prefetch(const struct series_table *table, struct series_key key);
 
 /* Folds one series one level up (a process that exited). No-op when absent, OTHER or above. */
 void series_table_fold(struct series_table *table, struct series_key key, uint64_t now_ns);

@@ -12,7 +12,6 @@
 struct kernel_functions {
     struct kernel_names accepted;
     struct kernel_names denied;
-    bool are_certain;
 };
 
 static const struct kernel_function_sources running_kernel = {
@@ -36,10 +35,8 @@ static int read_filter_functions(const struct kernel_function_sources *sources,
     for (size_t i = 0; i < max && sources->filter_functions[i]; i++) {
         int r = kernel_names_read_filter_functions(sources->filter_functions[i],
                                                    &functions->accepted, &functions->denied);
-        if (r >= 0 && functions->accepted.count) {
-            functions->are_certain = true;
+        if (r >= 0 && functions->accepted.count)
             return 0;
-        }
         forget(functions);
         if (r == -ENOMEM)
             return r;
@@ -105,11 +102,6 @@ void kernel_functions_free(struct kernel_functions *functions)
     free(functions);
 }
 
-bool kernel_functions_are_certain(const struct kernel_functions *functions)
-{
-    return functions->are_certain;
-}
-
 static size_t match_names(const struct kernel_names *names, const char *pattern, name_fn on_name,
                           void *context)
 {
@@ -135,11 +127,6 @@ size_t kernel_functions_match_denied(const struct kernel_functions *functions, c
                                      name_fn on_name, void *context)
 {
     return match_names(&functions->denied, pattern, on_name, context);
-}
-
-bool kernel_functions_has(const struct kernel_functions *functions, const char *name)
-{
-    return kernel_names_find(&functions->accepted, name);
 }
 
 void kernel_functions_suggest(const struct kernel_functions *functions, const char *name,

@@ -29,9 +29,6 @@ struct kernel_function_sources {
 int kernel_functions_open_from(const struct kernel_function_sources *sources,
                                struct kernel_functions **ret_functions,
                                struct diag *reterr_diag) _must_check_;
-/* True: from available_filter_functions; false: guessed from symbols and BTF, of which a few are
- * refused when attached. */
-bool kernel_functions_are_certain(const struct kernel_functions *functions);
 
 typedef void (*name_fn)(const char *name, void *context);
 /* Returns the number of matches. A name and its clones (.constprop.N, .isra.N) match together;
@@ -41,7 +38,6 @@ size_t kernel_functions_match(const struct kernel_functions *functions, const ch
 /* The same over those that exist and are left out for being on the deny list. */
 size_t kernel_functions_match_denied(const struct kernel_functions *functions, const char *pattern,
                                      name_fn on_name, void *context);
-bool kernel_functions_has(const struct kernel_functions *functions, const char *name);
 /* Sets the hint: the nearest names, or why this one is denied. */
 void kernel_functions_suggest(const struct kernel_functions *functions, const char *name,
                               struct diag *diag);

@@ -28,14 +28,6 @@ size_t span_names_match(const char *pattern, span_name_fn on_span, void *context
     return matches;
 }
 
-const struct span_name *span_names_find(const char *name)
-{
-    for (size_t i = 0; i < SPAN_COUNT; i++)
-        if (!strcmp(spans[i].name, name))
-            return &spans[i];
-    return NULL;
-}
-
 void span_names_suggest(const char *name, struct diag *diag)
 {
     struct nearest_names nearest;

@@ -14,6 +14,5 @@ struct span_name {
 typedef void (*span_name_fn)(const struct span_name *span, void *context);
 
 size_t span_names_match(const char *pattern, span_name_fn on_span, void *context);
-const struct span_name *span_names_find(const char *name); /* NULL: no such span */
 /* A hint with the nearest span, else with all of them. */
 void span_names_suggest(const char *name, struct diag *diag);

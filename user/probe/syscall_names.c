@@ -38,14 +38,6 @@ int syscall_names_find(const char *name)
     return -1;
 }
 
-const char *syscall_names_at(int number)
-{
-    for (size_t i = 0; i < SYSCALL_COUNT; i++)
-        if (syscalls[i].number == number)
-            return syscalls[i].name;
-    return NULL;
-}
-
 void syscall_names_suggest(const char *name, struct diag *diag)
 {
     struct nearest_names nearest;

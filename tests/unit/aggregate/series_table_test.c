@@ -141,7 +141,6 @@ static void each_series_is_that_of_the_model_whatever_is_folded(void **state)
             break;
         default: {
             uint64_t latency = random_latency();
-            series_table_prefetch(table, key);
             series_table_record(table, key, latency, i % 11 == 0, now);
             model_record(model, key, latency, i % 11 == 0);
         }

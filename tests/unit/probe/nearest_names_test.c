@@ -60,7 +60,6 @@ static void ignores_names_too_long_to_show(void **state)
 static void count_syscall(const char *name, int number, void *context)
 {
     assert_int_equal(syscall_names_find(name), number);
-    assert_string_equal(syscall_names_at(number), name);
     ++*(size_t *)context;
 }
 
@@ -70,7 +69,6 @@ static void knows_the_syscalls_of_this_architecture(void **state)
     size_t seen = 0;
     assert_int_equal(syscall_names_find("openat"), 257);
     assert_int_equal(syscall_names_find("open_at"), -1);
-    assert_null(syscall_names_at(100000));
     assert_true(syscall_names_match("*", count_syscall, &seen) > 300);
     assert_true(seen > 300);
     assert_int_equal(syscall_names_match("openat", NULL, NULL), 1);
@@ -85,8 +83,7 @@ static void describes_the_spans(void **state)
     (void)state;
     assert_int_equal(span_names_match("*", NULL, NULL), 4);
     assert_int_equal(span_names_match("*irq", NULL, NULL), 2);
-    assert_non_null(span_names_find("block-io")->description);
-    assert_null(span_names_find("block_io"));
+    assert_int_equal(span_names_match("block_io", NULL, NULL), 0);
     struct diag diag = {0};
     span_names_suggest("block_io", &diag);
     assert_string_equal(diag.hint, "nearest names: block-io");
