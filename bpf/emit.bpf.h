@@ -42,6 +42,7 @@ static __always_inline bool emit_latency(u32 probe, u32 generation, u32 pid, u32
     event->flags = error ? LORIS_LATENCY_ERROR : 0;
     event->generation = generation;
     event->probe = probe;
+    event->weight = 1;
     event->pid = pid;
     event->start_tick = start_tick;
     event->latency_ns = latency_ns;

@@ -224,6 +224,7 @@ int on_each_open(struct bpf_iter__task *ctx)
     out.pid = task->tgid;
     out.tid = task->pid;
     out.start_tick = task_start_tick(task);
+    out.weight = 1;
     struct open_syscall *syscall = bpf_task_storage_get(&syscall_open, task, NULL, 0);
     if (syscall && syscall->is_open && tag_is_current(syscall->tag)) {
         out.probe = tag_probe(syscall->tag);

@@ -55,9 +55,11 @@ __weak __noinline int session_call(u64 instance_address, u32 index, u64 born_ns,
     struct uprobe *uprobe = BPF_CORE_READ(instance, hprobe.uprobe);
     if (!uprobe || !consumer.cookie || consumer.cookie < born_ns)
         return 1;
-    ret_call->probe = session_probe((u64)uprobe, consumer.id);
+    u32 probe = session_probe((u64)uprobe, consumer.id);
+    ret_call->probe = probe;
+    ret_call->weight = 1;
     ret_call->start_ns = consumer.cookie;
-    return ret_call->probe == NO_PROBE;
+    return probe == NO_PROBE;
 }
 
 SEC("iter/task")

@@ -15,6 +15,9 @@ enum loris_latency_flag {
     LORIS_LATENCY_ERROR = 1 << 0, /* the return value met the probe's error rule */
 };
 
+/* Calls that one sample of a thinned probe may stand for. */
+#define LORIS_WEIGHT_MAX 4095
+
 /* start_tick: when the process began, CLOCK_BOOTTIME in 2^20 ns, low 32 bits. With the pid it
  * names one process for 52 days. */
 #define LORIS_START_TICK_SHIFT 20
@@ -24,7 +27,8 @@ struct loris_latency_event {
     __u8 tag;
     __u8 flags;
     __u16 generation; /* of the probe's id */
-    __u32 probe;
+    __u16 probe;
+    __u16 weight; /* calls it stands for, itself included: 1 .. LORIS_WEIGHT_MAX */
     __u32 pid;
     __u32 start_tick;
     __u64 latency_ns;
@@ -80,7 +84,8 @@ _Static_assert(sizeof(struct loris_cgroup_event) == 248, "cgroup record layout")
 
 /* One open call, as the in-flight iterators write it to their seq_file. */
 struct loris_open_call {
-    __u32 probe;
+    __u16 probe;
+    __u16 weight; /* as in loris_latency_event */
     __u32 pid;
     __u32 tid;
     __u32 start_tick;

@@ -28,9 +28,10 @@ void event_decode(const void *record, size_t length, const struct event_sink *si
                   struct event_figures *figures)
 {
     const uint8_t *tag = record;
-    if (length >= 1 && *tag == LORIS_EVENT_LATENCY &&
-        length == sizeof(struct loris_latency_event)) {
-        sink->on_latency(record, sink->context);
+    const struct loris_latency_event *latency = record;
+    if (length == sizeof(*latency) && *tag == LORIS_EVENT_LATENCY && latency->weight >= 1 &&
+        latency->weight <= LORIS_WEIGHT_MAX) {
+        sink->on_latency(latency, sink->context);
         figures->latencies++;
     } else if (length >= 1 && decode_rare(record, length, *tag, sink)) {
         figures->rare++;

@@ -124,7 +124,7 @@ static int tear_down(void **state)
 
 static void put_latency(struct fixture *fixture, uint32_t cpu, uint32_t pid)
 {
-    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY, .pid = pid};
+    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY, .weight = 1, .pid = pid};
     assert_true(fake_ring_submit(&fixture->side.latency[cpu], &event, sizeof(event)));
 }
 
@@ -203,7 +203,7 @@ static void a_bite_is_never_exceeded_and_nothing_is_lost(void **state)
 static void a_busy_record_holds_completeness_back(void **state)
 {
     struct fixture *fixture = *state;
-    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY, .pid = 7};
+    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY, .weight = 1, .pid = 7};
     uint64_t busy;
     assert_false(pass(fixture, 1));
     assert_true(fake_ring_reserve(&fixture->side.latency[1], &event, sizeof(event), &busy));
@@ -236,7 +236,7 @@ static void a_producer_that_never_rests_does_not_hold_a_pass(void **state)
 static void a_ring_of_discarded_records_is_complete(void **state)
 {
     struct fixture *fixture = *state;
-    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY};
+    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY, .weight = 1};
     for (uint64_t position, i = 0; i < 200; i++) {
         assert_true(fake_ring_reserve(&fixture->side.latency[2], &event, sizeof(event), &position));
         fake_ring_discard(&fixture->side.latency[2], position, sizeof(event));
@@ -330,8 +330,10 @@ static void hands_over_everything_once_under_random_load(void **state)
     for (uint32_t round = 0; round < 20000; round++) {
         uint32_t cpu = random_below(&random, CPUS);
         for (uint32_t burst = random_below(&random, 30); burst > 0; burst--) {
-            struct loris_latency_event event = {
-                .tag = LORIS_EVENT_LATENCY, .probe = cpu, .pid = cpu << 24 | sent[cpu]};
+            struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY,
+                                                .weight = 1,
+                                                .probe = (uint16_t)cpu,
+                                                .pid = cpu << 24 | sent[cpu]};
             sent[cpu] += fake_ring_submit(&fixture->side.latency[cpu], &event, sizeof(event));
         }
         if (random_below(&random, 4) && round < 19990)

@@ -59,7 +59,8 @@ static enum verdict decode(const void *record, size_t length)
 /* What the contract in loris/event.h says. */
 static enum verdict expected(unsigned tag, unsigned edge, size_t length, unsigned path_bytes)
 {
-    if (tag == 1 && length == 24)
+    unsigned weight = path_bytes; /* both lie behind the edge; a test sets what its tag has */
+    if (tag == 1 && length == 24 && weight >= 1 && weight <= 4095)
         return LATENCY;
     if (tag == 2 && length == 48 && edge >= 1 && edge <= 5)
         return PROCESS;
@@ -119,7 +120,19 @@ static void a_latency_record_is_taken_whatever_its_fields_hold(void **state)
     struct loris_latency_event event;
     memset(&event, 0xff, sizeof(event));
     event.tag = LORIS_EVENT_LATENCY;
+    event.weight = 1;
     assert_int_equal(decode(&event, sizeof(event)), LATENCY);
+}
+
+static void a_latency_record_stands_for_a_possible_number_of_calls(void **state)
+{
+    (void)state;
+    struct loris_latency_event event = {.tag = LORIS_EVENT_LATENCY};
+    for (unsigned weight = 0; weight <= 0xffff; weight++) {
+        event.weight = (__u16)weight;
+        if (decode(&event, sizeof(event)) != expected(1, 0, sizeof(event), weight))
+            fail_msg("weight %u", weight);
+    }
 }
 
 static void the_record_reaches_the_sink_unchanged(void **state)
@@ -157,10 +170,12 @@ static void a_million_random_records_are_each_counted_once(void **state)
             record[0] %= 5;
             record[1] %= 8;
             record[3] = 0;
+            record[7] = 0;
         }
         enum verdict verdict = decode(record, length);
-        unsigned path_bytes = record[2] | (unsigned)record[3] << 8;
-        if (verdict != (length ? expected(record[0], record[1], length, path_bytes) : MALFORMED))
+        unsigned behind = record[0] == 1 ? record[6] | (unsigned)record[7] << 8
+                                         : record[2] | (unsigned)record[3] << 8;
+        if (verdict != (length ? expected(record[0], record[1], length, behind) : MALFORMED))
             fail_msg("round %u", round);
         verdicts[verdict]++;
     }
@@ -175,6 +190,7 @@ int main(void)
         cmocka_unit_test(every_edge_of_a_whole_record_is_judged),
         cmocka_unit_test(a_path_never_claims_more_bytes_than_it_has),
         cmocka_unit_test(a_latency_record_is_taken_whatever_its_fields_hold),
+        cmocka_unit_test(a_latency_record_stands_for_a_possible_number_of_calls),
         cmocka_unit_test(the_record_reaches_the_sink_unchanged),
         cmocka_unit_test(a_million_random_records_are_each_counted_once),
     };
