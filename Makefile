@@ -60,12 +60,15 @@ all: $(BUILD)/lorisd $(BUILD)/loris ## build lorisd and loris (default)
 
 # --- kernel side -----------------------------------------------------------------------------
 
-# One object per group of programs that a kernel takes or refuses together; all share the maps.
-BPF_GROUPS := core user session session_ctx fentry kprobe
-BPF_PARTS_core := syscalls spans processes
+# An object holds the programs of one group or of a few that are loaded apart; all share the maps.
+BPF_GROUPS := maps core tracepoints user session session_ctx open fentry kprobe
+BPF_PARTS_maps :=
+BPF_PARTS_core := processes
+BPF_PARTS_tracepoints := syscalls spans
 BPF_PARTS_user := user_calls
-BPF_PARTS_session := session session_open
-BPF_PARTS_session_ctx := session_ctx session_open
+BPF_PARTS_session := session
+BPF_PARTS_session_ctx := session_ctx
+BPF_PARTS_open := open_walk session_open
 BPF_PARTS_fentry := kernel_fentry
 BPF_PARTS_kprobe := kernel_kprobe
 

@@ -2,26 +2,32 @@
 /* The life of processes and cgroups: names for the agent, filters that follow, calls that end. */
 #include "open_calls.bpf.h"
 
-static __always_inline u64 task_cgroup_id(struct task_struct *task)
+/*
+ * Pointers are followed with bpf_probe_read_kernel here: for each that is loaded directly, kernels
+ * from 6.4 (6fcd486b3a0a, "bpf: Refactor RCU enforcement in the verifier") to 6.18 search their
+ * whole BTF by name, up to a millisecond of a start. These events are rare, so the calls do not
+ * matter.
+ */
+static __always_inline u32 task_start_tick_read(struct task_struct *task)
 {
-    return task->cgroups->dfl_cgrp->kn->id;
+    return (u32)(BPF_CORE_READ(task, group_leader, start_boottime) >> LORIS_START_TICK_SHIFT);
 }
 
 static __always_inline void fill_process(struct loris_process_event *event, u32 edge,
                                          struct task_struct *task)
 {
-    struct task_struct *leader = task->group_leader;
-    struct task_struct *parent = task->real_parent;
+    struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+    struct task_struct *parent = BPF_CORE_READ(task, real_parent);
     event->tag = LORIS_EVENT_PROCESS;
     event->edge = edge;
     event->reserved = 0;
     event->reserved2 = 0;
     event->pid = task->tgid;
-    event->start_tick = task_start_tick(task);
-    event->parent_pid = parent->tgid;
-    event->parent_start_tick = task_start_tick(parent);
-    event->cgroup_id = task_cgroup_id(leader);
-    bpf_probe_read_kernel(event->comm, sizeof(event->comm), leader->comm);
+    event->start_tick = task_start_tick_read(task);
+    event->parent_pid = BPF_CORE_READ(parent, tgid);
+    event->parent_start_tick = task_start_tick_read(parent);
+    event->cgroup_id = BPF_CORE_READ(leader, cgroups, dfl_cgrp, kn, id);
+    BPF_CORE_READ_INTO(&event->comm, leader, comm);
 }
 
 static __always_inline void emit_process(u32 edge, struct task_struct *task)
@@ -55,11 +61,43 @@ int on_process_fork(u64 *ctx)
     return 0;
 }
 
+/* Functions of their own, which the verifier walks once each: that is most of what it walks. */
+
+__weak __noinline int abandon_tag(u32 tag)
+{
+    struct loris_ledger *ledger = tag_is_current(tag) ? ledger_of(tag_probe(tag)) : NULL;
+    if (ledger)
+        ledger_add(ledger->abandoned, 1);
+    return 0;
+}
+
+/* False (zero): there is no such call, nor one above it. */
+__weak __noinline int abandon_call_at(struct open_calls *calls, u32 index, u32 only_user)
+{
+    if (!calls || index >= calls->depth)
+        return 0;
+    struct open_call *call = open_call_at(calls, index);
+    if (only_user && !(call->flags & OPEN_CALL_USER))
+        return 1;
+    abandon_tag(call->tag);
+    call->tag = NO_PROBE;
+    call->frame = 0;
+    return 1;
+}
+
 /*
  * Abandons the calls a thread leaves open: those of user space at an exec, all when it ends. They
  * stay as tombstones, without a probe and below every stack pointer, which the next user call
  * pops: kernel calls above them (the exec itself) are still open.
  */
+__weak __noinline int abandon_calls(struct open_calls *calls, u32 only_user)
+{
+    for (u32 i = 0; calls && i < LORIS_OPEN_CALLS_MAX; i++)
+        if (!abandon_call_at(calls, i, only_user))
+            break;
+    return 0;
+}
+
 static __always_inline void abandon_open_calls(void *stacks, struct task_struct *task,
                                                bool only_user)
 {
@@ -69,15 +107,7 @@ static __always_inline void abandon_open_calls(void *stacks, struct task_struct 
         return;
     if (!only_user && calls->is_counted && rare)
         ledger_add(rare->stacks_gone, 1);
-    u32 depth = calls->depth;
-    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX && i < depth; i++) {
-        struct open_call *call = open_call_at(calls, i);
-        if (only_user && !(call->flags & OPEN_CALL_USER))
-            continue;
-        open_call_abandon(call);
-        call->tag = NO_PROBE;
-        call->frame = 0;
-    }
+    abandon_calls(calls, only_user);
 }
 
 static __always_inline void abandon_open_syscall(struct task_struct *task)
@@ -89,10 +119,7 @@ static __always_inline void abandon_open_syscall(struct task_struct *task)
     if (!open || !open->is_open)
         return;
     open->is_open = 0;
-    struct loris_ledger *ledger =
-        tag_is_current(open->tag) ? ledger_of(tag_probe(open->tag)) : NULL;
-    if (ledger)
-        ledger_add(ledger->abandoned, 1);
+    abandon_tag(open->tag);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -113,7 +140,7 @@ int on_process_exit(u64 *ctx)
     abandon_open_calls(&mark_stacks, task, false);
     abandon_open_syscall(task);
     /* The count has been lowered for this thread already: zero means that it was the last. */
-    if (task->signal->live.counter != 0)
+    if (BPF_CORE_READ(task, signal, live.counter) != 0)
         return 0;
     u32 pid = task->tgid;
     bpf_map_delete_elem(&filter_pids, &pid);
@@ -143,7 +170,7 @@ static __always_inline void emit_cgroup(u32 edge, struct cgroup *cgroup, const c
 {
     void *ring;
     /* Only the unified hierarchy, whose number is 0, is what cgroup ids mean. */
-    if (cgroup->root->hierarchy_id != 0)
+    if (BPF_CORE_READ(cgroup, root, hierarchy_id) != 0)
         return;
     struct loris_cgroup_event *event = emit_reserve_rare(sizeof(*event), &ring);
     if (!event)
@@ -153,7 +180,7 @@ static __always_inline void emit_cgroup(u32 edge, struct cgroup *cgroup, const c
     event->pid = pid;
     event->start_tick = start_tick;
     event->reserved = 0;
-    event->cgroup_id = cgroup->kn->id;
+    event->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
     long bytes = bpf_probe_read_kernel_str(event->path, sizeof(event->path), path);
     event->path_bytes = bytes > 0 ? bytes - 1 : 0;
     emit_submit_rare(event, ring);
@@ -179,7 +206,7 @@ int on_cgroup_attach(u64 *ctx)
     struct task_struct *task = (struct task_struct *)ctx[2];
     if (task->pid == task->tgid)
         emit_cgroup(LORIS_CGROUP_MIGRATE, (struct cgroup *)ctx[0], (const char *)ctx[1], task->tgid,
-                    task_start_tick(task));
+                    task_start_tick_read(task));
     return 0;
 }
 
@@ -193,45 +220,5 @@ int on_each_process(struct bpf_iter__task *ctx)
     struct loris_process_event event = {};
     fill_process(&event, LORIS_PROCESS_PRESENT, task);
     bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
-    return 0;
-}
-
-static __always_inline void write_open_calls(struct seq_file *seq, void *stacks,
-                                             struct task_struct *task, struct loris_open_call *out)
-{
-    struct open_calls *calls = bpf_task_storage_get(stacks, task, NULL, 0);
-    if (!calls)
-        return;
-    u32 depth = calls->depth;
-    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX && i < depth; i++) {
-        struct open_call *call = open_call_at(calls, i);
-        if (!tag_is_current(call->tag))
-            continue;
-        out->probe = tag_probe(call->tag);
-        out->start_ns = call->start_ns;
-        bpf_seq_write(seq, out, sizeof(*out));
-    }
-}
-
-/* Every open call that this object can see: stacks and syscalls. */
-SEC("iter/task")
-int on_each_open(struct bpf_iter__task *ctx)
-{
-    struct task_struct *task = ctx->task;
-    struct loris_open_call out = {};
-    if (!task)
-        return 0;
-    out.pid = task->tgid;
-    out.tid = task->pid;
-    out.start_tick = task_start_tick(task);
-    out.weight = 1;
-    struct open_syscall *syscall = bpf_task_storage_get(&syscall_open, task, NULL, 0);
-    if (syscall && syscall->is_open && tag_is_current(syscall->tag)) {
-        out.probe = tag_probe(syscall->tag);
-        out.start_ns = syscall->start_ns;
-        bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
-    }
-    write_open_calls(ctx->meta->seq, &call_stacks, task, &out);
-    write_open_calls(ctx->meta->seq, &mark_stacks, task, &out);
     return 0;
 }

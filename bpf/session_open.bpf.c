@@ -2,9 +2,10 @@
 /* The open calls of sessions, read from the kernel's own list of return instances. */
 #include "identity.bpf.h"
 
-#define CONSUMERS_MAX          16 /* of one uprobe */
-#define INSTANCE_CONSUMERS_MAX 8  /* of them in one return instance */
-#define INSTANCES_MAX          64 /* MAX_URETPROBE_DEPTH */
+#define CONSUMERS_MAX 16 /* of one uprobe */
+/* A thread has up to 64 return instances (MAX_URETPROBE_DEPTH), each with its consumers and one
+ * step that finds no more. */
+#define STEPS_MAX 256
 
 /*
  * The probe of the uprobe's consumer with this id, when the consumer is ours; else NO_PROBE. A
@@ -62,6 +63,35 @@ __weak __noinline int session_call(u64 instance_address, u32 index, u64 born_ns,
     return probe == NO_PROBE;
 }
 
+/* Where the walk over a thread's calls is. */
+struct session_walk {
+    u64 instance; /* address of a return instance, 0 at the end */
+    u64 stack_pointer;
+    u64 born_ns;
+    u32 index; /* of the instance's consumers */
+    u32 reserved;
+};
+
+/*
+ * One step to the next consumer, or from the last one to the next instance. Returns how many bytes
+ * of *ret_call are to be written, none when the step found no call of ours; -1 at the end.
+ */
+__weak __noinline int session_step(struct session_walk *walk, struct loris_open_call *ret_call)
+{
+    if (!walk || !ret_call || !walk->instance)
+        return -1;
+    struct return_instance *instance = (struct return_instance *)walk->instance;
+    /* Frames below the stack pointer at the last entry into the kernel were jumped over. */
+    int outcome = 2;
+    if (BPF_CORE_READ(instance, stack) >= walk->stack_pointer)
+        outcome = session_call(walk->instance, walk->index++, walk->born_ns, ret_call);
+    if (outcome == 2) {
+        walk->index = 0;
+        walk->instance = (u64)BPF_CORE_READ(instance, next);
+    }
+    return outcome == 0 ? sizeof(*ret_call) : 0;
+}
+
 SEC("iter/task")
 int on_each_session(struct bpf_iter__task *ctx)
 {
@@ -70,22 +100,17 @@ int on_each_session(struct bpf_iter__task *ctx)
         return 0;
     struct loris_open_call call = {
         .pid = task->tgid, .tid = task->pid, .start_tick = task_start_tick(task)};
-    u64 born_ns = task->start_time;
-    /* Frames below the stack pointer at the last entry into the kernel were jumped over. */
-    struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
-    u64 stack_pointer = regs->sp;
-
-    struct return_instance *instance = BPF_CORE_READ(task, utask, return_instances);
-    for (int i = 0; i < INSTANCES_MAX && instance; i++) {
-        bool alive = BPF_CORE_READ(instance, stack) >= stack_pointer;
-        for (u32 k = 0; alive && k < INSTANCE_CONSUMERS_MAX; k++) {
-            int outcome = session_call((u64)instance, k, born_ns, &call);
-            if (outcome == 2)
-                break;
-            if (outcome == 0)
-                bpf_seq_write(ctx->meta->seq, &call, sizeof(call));
-        }
-        instance = BPF_CORE_READ(instance, next);
+    struct session_walk walk = {
+        .instance = (u64)BPF_CORE_READ(task, utask, return_instances),
+        .stack_pointer = ((struct pt_regs *)bpf_task_pt_regs(task))->sp,
+        .born_ns = task->start_time,
+    };
+    struct seq_file *seq = ctx->meta->seq;
+    for (int i = 0; i < STEPS_MAX; i++) {
+        u32 bytes = session_step(&walk, &call);
+        if (bytes > sizeof(call))
+            break;
+        bpf_seq_write(seq, &call, bytes);
     }
     return 0;
 }

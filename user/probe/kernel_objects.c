@@ -18,8 +18,11 @@
 #include "core.skel.h"
 #include "fentry.skel.h"
 #include "kprobe.skel.h"
+#include "maps.skel.h"
+#include "open.skel.h"
 #include "session.skel.h"
 #include "session_ctx.skel.h"
+#include "tracepoints.skel.h"
 #include "user.skel.h"
 #pragma GCC diagnostic pop
 
@@ -31,18 +34,19 @@ struct program_spec {
 };
 
 static const struct program_spec program_specs[KERNEL_PROGRAMS] = {
-    [KERNEL_SYSCALL_ENTRY] = {"on_syscall_entry", KERNEL_GROUP_CORE, NULL, 0},
-    [KERNEL_SYSCALL_EXIT] = {"on_syscall_exit", KERNEL_GROUP_CORE, NULL, 0},
-    [KERNEL_REQUEST_ISSUE] = {"on_request_issue", KERNEL_GROUP_CORE, "block_rq_issue", 0},
-    [KERNEL_REQUEST_REQUEUE] = {"on_request_requeue", KERNEL_GROUP_CORE, "block_rq_requeue", 0},
-    [KERNEL_REQUEST_COMPLETE] = {"on_request_complete", KERNEL_GROUP_CORE, "block_rq_complete", 0},
-    [KERNEL_WAKEUP] = {"on_wakeup", KERNEL_GROUP_CORE, "sched_wakeup", 0},
-    [KERNEL_WAKEUP_NEW] = {"on_wakeup_new", KERNEL_GROUP_CORE, "sched_wakeup_new", 0},
-    [KERNEL_SWITCH] = {"on_switch", KERNEL_GROUP_CORE, "sched_switch", 0},
-    [KERNEL_SOFTIRQ_ENTRY] = {"on_softirq_entry", KERNEL_GROUP_CORE, "softirq_entry", 0},
-    [KERNEL_SOFTIRQ_EXIT] = {"on_softirq_exit", KERNEL_GROUP_CORE, "softirq_exit", 0},
-    [KERNEL_IRQ_ENTRY] = {"on_irq_entry", KERNEL_GROUP_CORE, "irq_handler_entry", 0},
-    [KERNEL_IRQ_EXIT] = {"on_irq_exit", KERNEL_GROUP_CORE, "irq_handler_exit", 0},
+    [KERNEL_SYSCALL_ENTRY] = {"on_syscall_entry", KERNEL_GROUP_SYSCALLS, NULL, 0},
+    [KERNEL_SYSCALL_EXIT] = {"on_syscall_exit", KERNEL_GROUP_SYSCALLS, NULL, 0},
+    [KERNEL_REQUEST_ISSUE] = {"on_request_issue", KERNEL_GROUP_BLOCK_IO, "block_rq_issue", 0},
+    [KERNEL_REQUEST_REQUEUE] = {"on_request_requeue", KERNEL_GROUP_BLOCK_IO, "block_rq_requeue", 0},
+    [KERNEL_REQUEST_COMPLETE] = {"on_request_complete", KERNEL_GROUP_BLOCK_IO, "block_rq_complete",
+                                 0},
+    [KERNEL_WAKEUP] = {"on_wakeup", KERNEL_GROUP_RUN_QUEUE, "sched_wakeup", 0},
+    [KERNEL_WAKEUP_NEW] = {"on_wakeup_new", KERNEL_GROUP_RUN_QUEUE, "sched_wakeup_new", 0},
+    [KERNEL_SWITCH] = {"on_switch", KERNEL_GROUP_RUN_QUEUE, "sched_switch", 0},
+    [KERNEL_SOFTIRQ_ENTRY] = {"on_softirq_entry", KERNEL_GROUP_SOFTIRQ, "softirq_entry", 0},
+    [KERNEL_SOFTIRQ_EXIT] = {"on_softirq_exit", KERNEL_GROUP_SOFTIRQ, "softirq_exit", 0},
+    [KERNEL_IRQ_ENTRY] = {"on_irq_entry", KERNEL_GROUP_IRQ, "irq_handler_entry", 0},
+    [KERNEL_IRQ_EXIT] = {"on_irq_exit", KERNEL_GROUP_IRQ, "irq_handler_exit", 0},
     [KERNEL_PROCESS_FORK] = {"on_process_fork", KERNEL_GROUP_CORE, "sched_process_fork", 0},
     [KERNEL_PROCESS_EXEC] = {"on_process_exec", KERNEL_GROUP_CORE, "sched_process_exec", 0},
     [KERNEL_PROCESS_EXIT] = {"on_process_exit", KERNEL_GROUP_CORE, "sched_process_exit", 0},
@@ -51,29 +55,32 @@ static const struct program_spec program_specs[KERNEL_PROGRAMS] = {
     [KERNEL_CGROUP_RMDIR] = {"on_cgroup_rmdir", KERNEL_GROUP_CORE, "cgroup_rmdir", 0},
     [KERNEL_CGROUP_ATTACH] = {"on_cgroup_attach", KERNEL_GROUP_CORE, "cgroup_attach_task", 0},
     [KERNEL_EACH_PROCESS] = {"on_each_process", KERNEL_GROUP_CORE, NULL, 0},
-    [KERNEL_EACH_OPEN] = {"on_each_open", KERNEL_GROUP_CORE, NULL, 0},
+    [KERNEL_EACH_OPEN] = {"on_each_open", KERNEL_GROUP_OPEN_CALLS, NULL, 0},
     [KERNEL_USER_ENTRY] = {"on_user_entry", KERNEL_GROUP_USER, NULL, 0},
     [KERNEL_USER_RETURN] = {"on_user_return", KERNEL_GROUP_USER, NULL, 0},
-    [KERNEL_USER_EXIT] = {"on_user_exit", KERNEL_GROUP_USER, NULL, 0},
-    [KERNEL_UMULTI_ENTRY] = {"on_umulti_entry", KERNEL_GROUP_USER, NULL,
+    [KERNEL_USER_EXIT] = {"on_user_exit", KERNEL_GROUP_USER_EXITS, NULL, 0},
+    [KERNEL_UMULTI_ENTRY] = {"on_umulti_entry", KERNEL_GROUP_UMULTI, NULL,
                              KERNEL_ATTACH_UPROBE_MULTI},
-    [KERNEL_UMULTI_RETURN] = {"on_umulti_ret", KERNEL_GROUP_USER, NULL, KERNEL_ATTACH_UPROBE_MULTI},
-    [KERNEL_UMULTI_EXIT] = {"on_umulti_exit", KERNEL_GROUP_USER, NULL, KERNEL_ATTACH_UPROBE_MULTI},
-    [KERNEL_MARK_BEGIN] = {"on_mark_begin", KERNEL_GROUP_USER, NULL, 0},
-    [KERNEL_MARK_END] = {"on_mark_end", KERNEL_GROUP_USER, NULL, 0},
-    [KERNEL_MMARK_BEGIN] = {"on_mmark_begin", KERNEL_GROUP_USER, NULL, KERNEL_ATTACH_UPROBE_MULTI},
-    [KERNEL_MMARK_END] = {"on_mmark_end", KERNEL_GROUP_USER, NULL, KERNEL_ATTACH_UPROBE_MULTI},
+    [KERNEL_UMULTI_RETURN] = {"on_umulti_ret", KERNEL_GROUP_UMULTI_RETURNS, NULL,
+                              KERNEL_ATTACH_UPROBE_MULTI},
+    [KERNEL_UMULTI_EXIT] = {"on_umulti_exit", KERNEL_GROUP_UMULTI, NULL,
+                            KERNEL_ATTACH_UPROBE_MULTI},
+    [KERNEL_MARK_BEGIN] = {"on_mark_begin", KERNEL_GROUP_MARKS, NULL, 0},
+    [KERNEL_MARK_END] = {"on_mark_end", KERNEL_GROUP_MARKS, NULL, 0},
+    [KERNEL_MMARK_BEGIN] = {"on_mmark_begin", KERNEL_GROUP_MMARKS, NULL,
+                            KERNEL_ATTACH_UPROBE_MULTI},
+    [KERNEL_MMARK_END] = {"on_mmark_end", KERNEL_GROUP_MMARKS, NULL, KERNEL_ATTACH_UPROBE_MULTI},
     [KERNEL_KPROBE_ENTRY] = {"on_kprobe_entry", KERNEL_GROUP_KPROBE, NULL, 0},
     [KERNEL_KPROBE_RETURN] = {"on_kprobe_ret", KERNEL_GROUP_KPROBE, NULL, 0},
-    [KERNEL_KMULTI_ENTRY] = {"on_kmulti_entry", KERNEL_GROUP_KPROBE, NULL,
+    [KERNEL_KMULTI_ENTRY] = {"on_kmulti_entry", KERNEL_GROUP_KMULTI, NULL,
                              KERNEL_ATTACH_KPROBE_MULTI},
-    [KERNEL_KMULTI_RETURN] = {"on_kmulti_ret", KERNEL_GROUP_KPROBE, NULL,
+    [KERNEL_KMULTI_RETURN] = {"on_kmulti_ret", KERNEL_GROUP_KMULTI, NULL,
                               KERNEL_ATTACH_KPROBE_MULTI},
-    [KERNEL_USER_SESSION] = {"on_user_session", KERNEL_GROUP_SESSION, NULL,
+    [KERNEL_USER_SESSION] = {"on_user_session", KERNEL_GROUP_USER_SESSION, NULL,
                              KERNEL_ATTACH_UPROBE_SESSION},
-    [KERNEL_KERN_SESSION] = {"on_kern_session", KERNEL_GROUP_SESSION, NULL,
+    [KERNEL_KERN_SESSION] = {"on_kern_session", KERNEL_GROUP_KERN_SESSION, NULL,
                              KERNEL_ATTACH_KPROBE_SESSION},
-    [KERNEL_EACH_SESSION] = {"on_each_session", KERNEL_GROUP_SESSION, NULL, 0},
+    [KERNEL_EACH_SESSION] = {"on_each_session", KERNEL_GROUP_OPEN_SESSIONS, NULL, 0},
 };
 
 static const char *const map_names[KERNEL_MAPS] = {
@@ -95,36 +102,34 @@ enum kernel_group kernel_program_group(enum kernel_program program)
     return program_specs[program].group;
 }
 
-struct object_bytes {
-    const void *bytes;
-    size_t size;
+struct group_spec {
+    const void *(*bytes)(size_t *ret_size); /* the embedded object */
+    const char *title;
 };
 
-static struct object_bytes group_bytes(enum kernel_group group, bool session_takes_context)
-{
-    struct object_bytes object = {NULL, 0};
-    switch (group) {
-    case KERNEL_GROUP_CORE:
-        object.bytes = loris_core__elf_bytes(&object.size);
-        break;
-    case KERNEL_GROUP_USER:
-        object.bytes = loris_user__elf_bytes(&object.size);
-        break;
-    case KERNEL_GROUP_FENTRY:
-        object.bytes = loris_fentry__elf_bytes(&object.size);
-        break;
-    case KERNEL_GROUP_KPROBE:
-        object.bytes = loris_kprobe__elf_bytes(&object.size);
-        break;
-    case KERNEL_GROUP_SESSION:
-        object.bytes = session_takes_context ? loris_session_ctx__elf_bytes(&object.size)
-                                             : loris_session__elf_bytes(&object.size);
-        break;
-    default:
-        assert(false);
-    }
-    return object;
-}
+#define USER_TITLE "the programs for user functions"
+
+static const struct group_spec group_specs[KERNEL_GROUPS] = {
+    [KERNEL_GROUP_CORE] = {loris_core__elf_bytes, "the core programs"},
+    [KERNEL_GROUP_SYSCALLS] = {loris_tracepoints__elf_bytes, "the programs for syscalls"},
+    [KERNEL_GROUP_BLOCK_IO] = {loris_tracepoints__elf_bytes, "the programs for span:block-io"},
+    [KERNEL_GROUP_RUN_QUEUE] = {loris_tracepoints__elf_bytes, "the programs for span:run-queue"},
+    [KERNEL_GROUP_SOFTIRQ] = {loris_tracepoints__elf_bytes, "the programs for span:softirq"},
+    [KERNEL_GROUP_IRQ] = {loris_tracepoints__elf_bytes, "the programs for span:irq"},
+    [KERNEL_GROUP_OPEN_CALLS] = {loris_open__elf_bytes, "the iterator over open calls"},
+    [KERNEL_GROUP_OPEN_SESSIONS] = {loris_open__elf_bytes, "the iterator over open sessions"},
+    [KERNEL_GROUP_USER] = {loris_user__elf_bytes, USER_TITLE},
+    [KERNEL_GROUP_USER_EXITS] = {loris_user__elf_bytes, USER_TITLE},
+    [KERNEL_GROUP_UMULTI] = {loris_user__elf_bytes, USER_TITLE},
+    [KERNEL_GROUP_UMULTI_RETURNS] = {loris_user__elf_bytes, USER_TITLE},
+    [KERNEL_GROUP_MARKS] = {loris_user__elf_bytes, USER_TITLE},
+    [KERNEL_GROUP_MMARKS] = {loris_user__elf_bytes, USER_TITLE},
+    [KERNEL_GROUP_USER_SESSION] = {loris_session__elf_bytes, "the session programs"},
+    [KERNEL_GROUP_KERN_SESSION] = {loris_session__elf_bytes, "the session programs"},
+    [KERNEL_GROUP_FENTRY] = {loris_fentry__elf_bytes, "the fentry programs"},
+    [KERNEL_GROUP_KPROBE] = {loris_kprobe__elf_bytes, "the kprobe programs"},
+    [KERNEL_GROUP_KMULTI] = {loris_kprobe__elf_bytes, "the kprobe programs"},
+};
 
 static void bpf_object_close_cleanup(struct bpf_object **object)
 {
@@ -132,15 +137,33 @@ static void bpf_object_close_cleanup(struct bpf_object **object)
 }
 #define _cleanup_object_ _cleanup_(bpf_object_close_cleanup)
 
-static struct bpf_object *open_group(enum kernel_group group, bool session_takes_context)
+/* Leaves out what belongs to other groups; libbpf then neither relocates nor loads it. */
+static void choose_programs(struct bpf_object *object, enum kernel_group group)
 {
-    struct object_bytes bytes = group_bytes(group, session_takes_context);
-    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "loris");
-    return bpf_object__open_mem(bytes.bytes, bytes.size, &options);
+    struct bpf_program *program;
+    bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
+    for (size_t i = 0; i < KERNEL_PROGRAMS; i++) {
+        const struct program_spec *spec = &program_specs[i];
+        program =
+            spec->group == group ? bpf_object__find_program_by_name(object, spec->name) : NULL;
+        if (!program)
+            continue;
+        bpf_program__set_autoload(program, true);
+        if (spec->attach_type)
+            bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)spec->attach_type);
+    }
 }
 
-static int set_core_sizes(struct bpf_object *object, const struct kernel_side_config *config,
-                          uint32_t cpus)
+static struct bpf_object *open_bytes(const void *(*bytes_of)(size_t *ret_size))
+{
+    size_t size = 0;
+    const void *bytes = bytes_of(&size);
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "loris");
+    return bpf_object__open_mem(bytes, size, &options);
+}
+
+static int set_sizes(struct bpf_object *object, const struct kernel_side_config *config,
+                     uint32_t cpus)
 {
     const struct {
         enum kernel_map map;
@@ -181,12 +204,14 @@ static int set_ring_template(struct bpf_object *object, enum kernel_map map, uin
 }
 
 /* A tp_btf program whose tracepoint the kernel was built without must not fail all others. */
-static void leave_out_missing_tracepoints(struct bpf_object *object, const struct btf *kernel)
+static bool leave_out_missing_tracepoints(struct bpf_object *object, enum kernel_group group,
+                                          const struct btf *kernel)
 {
+    bool any_left_out = false;
     for (size_t i = 0; i < KERNEL_PROGRAMS; i++) {
         char type_name[96];
         const struct program_spec *spec = &program_specs[i];
-        if (spec->group != KERNEL_GROUP_CORE || !spec->tracepoint)
+        if (spec->group != group || !spec->tracepoint)
             continue;
         snprintf(type_name, sizeof(type_name), "btf_trace_%s", spec->tracepoint);
         if (btf__find_by_name_kind(kernel, type_name, BTF_KIND_TYPEDEF) > 0)
@@ -194,19 +219,9 @@ static void leave_out_missing_tracepoints(struct bpf_object *object, const struc
         struct bpf_program *program = bpf_object__find_program_by_name(object, spec->name);
         if (program)
             bpf_program__set_autoload(program, false);
+        any_left_out = true;
     }
-}
-
-static void set_attach_types(struct bpf_object *object, enum kernel_group group)
-{
-    for (size_t i = 0; i < KERNEL_PROGRAMS; i++) {
-        const struct program_spec *spec = &program_specs[i];
-        if (spec->group != group || !spec->attach_type)
-            continue;
-        struct bpf_program *program = bpf_object__find_program_by_name(object, spec->name);
-        if (program)
-            bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)spec->attach_type);
-    }
+    return any_left_out;
 }
 
 static int duplicate_fd(int fd)
@@ -263,38 +278,28 @@ static void btf_free_cleanup(struct btf **btf)
     btf__free(*btf);
 }
 
-int kernel_objects_load_core(const struct kernel_side_config *config, uint32_t cpus,
-                             int map_fds[KERNEL_MAPS], int program_fds[KERNEL_PROGRAMS],
-                             struct diag *reterr_diag)
+static int set_map_sizes(struct bpf_object *object, const struct kernel_side_config *config,
+                         uint32_t cpus, int *ret_latency_fd, int *ret_rare_fd)
 {
-    _cleanup_(btf_free_cleanup) struct btf *kernel = NULL;
-    int error = require_btf(&kernel, reterr_diag);
-    if (error)
-        return error;
-    _cleanup_object_ struct bpf_object *object = open_group(KERNEL_GROUP_CORE, false);
-    if (!object)
-        return diagnose_load(-errno, "the core programs", reterr_diag);
-    leave_out_missing_tracepoints(object, kernel);
-    _cleanup_close_ int latency_fd = -1;
-    _cleanup_close_ int rare_fd = -1;
-    error = set_core_sizes(object, config, cpus);
+    int error = set_sizes(object, config, cpus);
     if (!error)
         error = set_ring_template(object, KERNEL_MAP_LATENCY_RINGS, config->latency_ring_bytes,
-                                  &latency_fd);
+                                  ret_latency_fd);
     if (!error)
-        error = set_ring_template(object, KERNEL_MAP_RARE_RINGS, config->rare_ring_bytes, &rare_fd);
-    if (!error)
-        error = bpf_object__load(object);
-    if (error)
-        return diagnose_load(error, "the core programs", reterr_diag);
+        error =
+            set_ring_template(object, KERNEL_MAP_RARE_RINGS, config->rare_ring_bytes, ret_rare_fd);
+    return error;
+}
+
+static int take_maps(struct bpf_object *object, int map_fds[KERNEL_MAPS])
+{
     for (size_t i = 0; i < KERNEL_MAPS; i++) {
         struct bpf_map *map = bpf_object__find_map_by_name(object, map_names[i]);
         map_fds[i] = map ? duplicate_fd(bpf_map__fd(map)) : -ENOENT;
         if (map_fds[i] < 0)
-            return diagnose_load(map_fds[i], map_names[i], reterr_diag);
+            return map_fds[i];
     }
-    error = take_programs(object, KERNEL_GROUP_CORE, program_fds);
-    return error ? diagnose_load(error, "the core programs", reterr_diag) : 0;
+    return 0;
 }
 
 static int share_maps(struct bpf_object *object, const int map_fds[KERNEL_MAPS])
@@ -308,6 +313,40 @@ static int share_maps(struct bpf_object *object, const int map_fds[KERNEL_MAPS])
     return 0;
 }
 
+int kernel_objects_create_maps(const struct kernel_side_config *config, uint32_t cpus,
+                               int map_fds[KERNEL_MAPS], struct diag *reterr_diag)
+{
+    _cleanup_object_ struct bpf_object *object = open_bytes(loris_maps__elf_bytes);
+    _cleanup_close_ int latency_fd = -1;
+    _cleanup_close_ int rare_fd = -1;
+    if (!object)
+        return diagnose_load(-errno, "the maps", reterr_diag);
+    int error = set_map_sizes(object, config, cpus, &latency_fd, &rare_fd);
+    if (!error)
+        error = bpf_object__load(object);
+    if (!error)
+        error = take_maps(object, map_fds);
+    return error ? diagnose_load(error, "the maps", reterr_diag) : 0;
+}
+
+/* Loads the group's programs from one of its objects, less those that this kernel's types say are
+ * missing (NULL: all). */
+static int load_from(const void *(*bytes_of)(size_t *ret_size), enum kernel_group group,
+                     const struct btf *kernel, const int map_fds[KERNEL_MAPS],
+                     int program_fds[KERNEL_PROGRAMS])
+{
+    _cleanup_object_ struct bpf_object *object = open_bytes(bytes_of);
+    if (!object)
+        return -errno;
+    choose_programs(object, group);
+    if (kernel && !leave_out_missing_tracepoints(object, group, kernel))
+        return -EALREADY;
+    int error = share_maps(object, map_fds);
+    if (!error)
+        error = bpf_object__load(object);
+    return error ? error : take_programs(object, group, program_fds);
+}
+
 /* How many arguments the kernel's bpf_session_is_return takes: 0, 1, or -1 where it is missing. */
 static int session_kfunc_arguments(const struct btf *kernel)
 {
@@ -317,52 +356,49 @@ static int session_kfunc_arguments(const struct btf *kernel)
     return prototype ? btf_vlen(prototype) : -1;
 }
 
-static int open_session(struct bpf_object **ret_object, struct diag *reterr_diag)
+/*
+ * What a refusal may be due to is looked for only then, because reading the kernel's types takes
+ * as long as loading a group. Another outcome than -EALREADY is that of a second try.
+ */
+static int load_differently(enum kernel_group group, const int map_fds[KERNEL_MAPS],
+                            int program_fds[KERNEL_PROGRAMS], struct diag *reterr_diag)
 {
     _cleanup_(btf_free_cleanup) struct btf *kernel = NULL;
     int error = require_btf(&kernel, reterr_diag);
     if (error)
         return error;
+    if (group != KERNEL_GROUP_USER_SESSION && group != KERNEL_GROUP_KERN_SESSION)
+        return load_from(group_specs[group].bytes, group, kernel, map_fds, program_fds);
     int arguments = session_kfunc_arguments(kernel);
     if (arguments < 0)
         return diag_set(reterr_diag, EOPNOTSUPP, "this kernel has no sessions (since 6.10)");
-    *ret_object = open_group(KERNEL_GROUP_SESSION, arguments > 0);
-    return *ret_object ? 0 : -errno;
+    return arguments == 0
+               ? -EALREADY
+               : load_from(loris_session_ctx__elf_bytes, group, NULL, map_fds, program_fds);
 }
 
 int kernel_objects_load_group(enum kernel_group group, const int map_fds[KERNEL_MAPS],
                               int program_fds[KERNEL_PROGRAMS], struct diag *reterr_diag)
 {
-    static const char *const group_titles[KERNEL_GROUPS] = {
-        [KERNEL_GROUP_CORE] = "the core programs",
-        [KERNEL_GROUP_USER] = "the programs for user functions",
-        [KERNEL_GROUP_SESSION] = "the session programs",
-        [KERNEL_GROUP_FENTRY] = "the fentry programs",
-        [KERNEL_GROUP_KPROBE] = "the kprobe programs",
-    };
-    _cleanup_object_ struct bpf_object *object = NULL;
-    if (group == KERNEL_GROUP_SESSION) {
-        int error = open_session(&object, reterr_diag);
-        if (error)
-            return error;
-    } else {
-        object = open_group(group, false);
-    }
-    if (!object)
-        return diagnose_load(-errno, group_titles[group], reterr_diag);
-    set_attach_types(object, group);
-    int error = share_maps(object, map_fds);
-    if (!error)
-        error = bpf_object__load(object);
-    if (!error)
-        error = take_programs(object, group, program_fds);
-    return error ? diagnose_load(error, group_titles[group], reterr_diag) : 0;
+    const struct group_spec *spec = &group_specs[group];
+    struct diag diag = {0};
+    int error = load_from(spec->bytes, group, NULL, map_fds, program_fds);
+    if (!error || error == -EPERM || error == -ENOMEM)
+        return error ? diagnose_load(error, spec->title, reterr_diag) : 0;
+    int second = load_differently(group, map_fds, program_fds, &diag);
+    if (!second)
+        return 0;
+    if (diag.what[0] && reterr_diag)
+        *reterr_diag = diag;
+    if (diag.what[0])
+        return second;
+    return diagnose_load(second == -EALREADY ? error : second, spec->title, reterr_diag);
 }
 
 int kernel_objects_load_fentry(const char *function, const int map_fds[KERNEL_MAPS],
                                int *ret_entry_fd, int *ret_exit_fd, struct diag *reterr_diag)
 {
-    _cleanup_object_ struct bpf_object *object = open_group(KERNEL_GROUP_FENTRY, false);
+    _cleanup_object_ struct bpf_object *object = open_bytes(loris_fentry__elf_bytes);
     if (!object)
         return diagnose_load(-errno, "the fentry programs", reterr_diag);
     struct bpf_program *entry = bpf_object__find_program_by_name(object, "on_kernel_fentry");

@@ -14,10 +14,18 @@
 #include "loris/sketch.h"
 #include "probe/bpf_link.h"
 #include "probe/kernel_objects.h"
+#include "probe/ring_family.h"
 
 #define RING_OVERHEAD_BYTES (3 * 4096)
 
+enum {
+    RINGS_LATENCY,
+    RINGS_RARE,
+    RING_FAMILIES,
+};
+
 struct kernel_side {
+    struct ring_family rings[RING_FAMILIES];
     struct kernel_side_config config;
     struct loris_control control;
     uint32_t cpus;
@@ -25,8 +33,6 @@ struct kernel_side {
     int program_fds[KERNEL_PROGRAMS];
     bool group_loaded[KERNEL_GROUPS];
     struct diag group_refusal[KERNEL_GROUPS]; /* why, when what is not empty */
-    int *latency_ring_fds;                    /* per CPU */
-    int *rare_ring_fds;
 };
 
 /* libbpf talks on stderr by default; what it says matters to developers only. */
@@ -38,23 +44,16 @@ _printf_(2, 0) static int print_libbpf(enum libbpf_print_level level, const char
     return vfprintf(stderr, format, args);
 }
 
-static int create_rings(struct kernel_side *side, const char *name, enum kernel_map family,
-                        uint32_t bytes, int **ret_fds)
+static int create_rings(struct kernel_side *side)
 {
-    int *fds = calloc(side->cpus, sizeof(*fds));
-    if (!fds)
-        return -ENOMEM;
-    *ret_fds = fds;
-    for (uint32_t cpu = 0; cpu < side->cpus; cpu++)
-        fds[cpu] = -1;
-    for (uint32_t cpu = 0; cpu < side->cpus; cpu++) {
-        fds[cpu] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, name, 0, 0, bytes, NULL);
-        if (fds[cpu] < 0)
-            return -errno;
-        if (bpf_map_update_elem(side->map_fds[family], &cpu, &fds[cpu], BPF_ANY))
-            return -errno;
-    }
-    return 0;
+    struct ring_family *latency = &side->rings[RINGS_LATENCY];
+    struct ring_family *rare = &side->rings[RINGS_RARE];
+    int error = ring_family_init(latency, "latency_ring", side->map_fds[KERNEL_MAP_LATENCY_RINGS],
+                                 side->cpus, side->config.latency_ring_bytes);
+    if (!error)
+        error = ring_family_init(rare, "rare_ring", side->map_fds[KERNEL_MAP_RARE_RINGS],
+                                 side->cpus, side->config.rare_ring_bytes);
+    return error;
 }
 
 static int fill_free_pages(struct kernel_side *side)
@@ -67,18 +66,23 @@ static int fill_free_pages(struct kernel_side *side)
 
 static int prepare_maps(struct kernel_side *side)
 {
-    int error = create_rings(side, "latency_ring", KERNEL_MAP_LATENCY_RINGS,
-                             side->config.latency_ring_bytes, &side->latency_ring_fds);
-    if (!error)
-        error = create_rings(side, "rare_ring", KERNEL_MAP_RARE_RINGS, side->config.rare_ring_bytes,
-                             &side->rare_ring_fds);
-    if (!error)
-        error = fill_free_pages(side);
     struct loris_control control = {
         .latency_ring_half = side->config.latency_ring_bytes / 2,
         .rare_ring_half = side->config.rare_ring_bytes / 2,
     };
+    int error = fill_free_pages(side);
     return error ? error : kernel_side_set_control(side, &control);
+}
+
+static int load_core(struct kernel_side *side, struct diag *reterr_diag)
+{
+    int error = prepare_maps(side);
+    if (error)
+        return diag_set(reterr_diag, -error, "cannot fill the maps: %s", strerror(-error));
+    error =
+        kernel_objects_load_group(KERNEL_GROUP_CORE, side->map_fds, side->program_fds, reterr_diag);
+    side->group_loaded[KERNEL_GROUP_CORE] = !error;
+    return error;
 }
 
 int kernel_side_open(const struct kernel_side_config *config, struct kernel_side **ret_side,
@@ -97,24 +101,23 @@ int kernel_side_open(const struct kernel_side_config *config, struct kernel_side
         side->map_fds[i] = -1;
     for (size_t i = 0; i < KERNEL_PROGRAMS; i++)
         side->program_fds[i] = -1;
-    int error =
-        kernel_objects_load_core(config, side->cpus, side->map_fds, side->program_fds, reterr_diag);
+    int error = kernel_objects_create_maps(config, side->cpus, side->map_fds, reterr_diag);
     if (error)
         return error;
-    side->group_loaded[KERNEL_GROUP_CORE] = true;
-    error = prepare_maps(side);
+    error = create_rings(side);
     if (error)
         return diag_set(reterr_diag, -error, "cannot create the rings: %s", strerror(-error));
-    malloc_trim(0); /* loading takes 13 MB that are not needed again */
+    pid_t installer = ring_family_begin_install(side->rings, RING_FAMILIES);
+    error = load_core(side, reterr_diag);
+    int ring_error = ring_family_end_install(installer, side->rings, RING_FAMILIES);
+    if (error)
+        return error;
+    if (ring_error)
+        return diag_set(reterr_diag, -ring_error, "cannot install the rings: %s",
+                        strerror(-ring_error));
+    malloc_trim(0); /* loading takes 7 MB that are not needed again */
     *ret_side = take_ptr(side);
     return 0;
-}
-
-static void free_rings(int *fds, uint32_t cpus)
-{
-    for (uint32_t cpu = 0; fds && cpu < cpus; cpu++)
-        close_fd(&fds[cpu]);
-    free(fds);
 }
 
 void kernel_side_free(struct kernel_side *side)
@@ -123,8 +126,8 @@ void kernel_side_free(struct kernel_side *side)
         return;
     for (size_t i = 0; i < KERNEL_PROGRAMS; i++)
         close_fd(&side->program_fds[i]);
-    free_rings(side->latency_ring_fds, side->cpus);
-    free_rings(side->rare_ring_fds, side->cpus);
+    for (size_t i = 0; i < RING_FAMILIES; i++)
+        ring_family_done(&side->rings[i]);
     for (size_t i = 0; i < KERNEL_MAPS; i++)
         close_fd(&side->map_fds[i]);
     free(side);
@@ -142,12 +145,12 @@ uint32_t kernel_side_cpus(const struct kernel_side *side)
 
 int kernel_side_latency_ring(const struct kernel_side *side, uint32_t cpu)
 {
-    return side->latency_ring_fds[cpu];
+    return side->rings[RINGS_LATENCY].fds[cpu];
 }
 
 int kernel_side_rare_ring(const struct kernel_side *side, uint32_t cpu)
 {
-    return side->rare_ring_fds[cpu];
+    return side->rings[RINGS_RARE].fds[cpu];
 }
 
 const struct kernel_side_config *kernel_side_config(const struct kernel_side *side)
@@ -171,7 +174,7 @@ static int load_group(struct kernel_side *side, enum kernel_group group, struct 
     struct diag *refusal = &side->group_refusal[group];
     if (!side->group_loaded[group] && !refusal->what[0]) {
         int error = kernel_objects_load_group(group, side->map_fds, side->program_fds, refusal);
-        if (!error && group == KERNEL_GROUP_SESSION)
+        if (!error && group == KERNEL_GROUP_USER_SESSION)
             error = publish_session_program(side);
         side->group_loaded[group] = error == 0;
         if (error && !refusal->what[0])
@@ -298,7 +301,8 @@ uint64_t kernel_side_map_bytes(const struct kernel_side *side)
     for (size_t i = 0; i < KERNEL_MAPS; i++)
         bytes += map_bytes(side->map_fds[i]);
     for (uint32_t cpu = 0; cpu < side->cpus; cpu++)
-        bytes += map_bytes(side->latency_ring_fds[cpu]) + map_bytes(side->rare_ring_fds[cpu]);
+        bytes += map_bytes(side->rings[RINGS_LATENCY].fds[cpu]) +
+                 map_bytes(side->rings[RINGS_RARE].fds[cpu]);
     return bytes;
 }
 

@@ -43,7 +43,7 @@ enum kernel_map {
 };
 
 enum kernel_program {
-    /* core: raw tracepoints and iterators */
+    /* tracepoints and iterators */
     KERNEL_SYSCALL_ENTRY,
     KERNEL_SYSCALL_EXIT,
     KERNEL_REQUEST_ISSUE,

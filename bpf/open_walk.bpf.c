@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The open calls that this project keeps itself: stacks of threads, and syscalls. */
+#include "open_calls.bpf.h"
+
+/*
+ * Both return how many bytes of *ret_call are to be written, which are none for a call of a probe
+ * that has gone; -1: there is no such call, nor one above it. The verifier walks each once, and
+ * their callers straight on, because how much is written is no branch.
+ */
+
+__weak __noinline int open_call_in_stack(struct open_calls *calls, u32 index,
+                                         struct loris_open_call *ret_call)
+{
+    if (!calls || !ret_call || index >= calls->depth)
+        return -1;
+    const struct open_call *call = open_call_at(calls, index);
+    if (!tag_is_current(call->tag))
+        return 0;
+    ret_call->probe = tag_probe(call->tag);
+    ret_call->start_ns = call->start_ns;
+    return sizeof(*ret_call);
+}
+
+__weak __noinline int open_call_in_slot(struct open_syscall *slot, struct loris_open_call *ret_call)
+{
+    if (!slot || !ret_call || !slot->is_open || !tag_is_current(slot->tag))
+        return -1;
+    ret_call->probe = tag_probe(slot->tag);
+    ret_call->start_ns = slot->start_ns;
+    return sizeof(*ret_call);
+}
+
+static __always_inline void write_open_calls(struct seq_file *seq, void *stacks,
+                                             struct task_struct *task, struct loris_open_call *out)
+{
+    struct open_calls *calls = bpf_task_storage_get(stacks, task, NULL, 0);
+    for (u32 i = 0; calls && i < LORIS_OPEN_CALLS_MAX; i++) {
+        u32 bytes = open_call_in_stack(calls, i, out);
+        if (bytes > sizeof(*out))
+            break;
+        bpf_seq_write(seq, out, bytes);
+    }
+}
+
+/* Every open call that this object can see: stacks and syscalls. */
+SEC("iter/task")
+int on_each_open(struct bpf_iter__task *ctx)
+{
+    struct task_struct *task = ctx->task;
+    struct loris_open_call out = {};
+    if (!task)
+        return 0;
+    out.pid = task->tgid;
+    out.tid = task->pid;
+    out.start_tick = task_start_tick(task);
+    out.weight = 1;
+    struct seq_file *seq = ctx->meta->seq;
+    u32 bytes = open_call_in_slot(bpf_task_storage_get(&syscall_open, task, NULL, 0), &out);
+    if (bytes <= sizeof(out))
+        bpf_seq_write(seq, &out, bytes);
+    write_open_calls(seq, &call_stacks, task, &out);
+    write_open_calls(seq, &mark_stacks, task, &out);
+    return 0;
+}
