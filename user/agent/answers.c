@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "probe/hazards.h"
 #include "probe/listing.h"
 
 const struct varlink_method agent_methods[] = {
@@ -60,6 +61,20 @@ bool answer_u64(struct varlink_call *call, const json_t *parameters, const char 
 
 /* --- List ------------------------------------------------------------------------------------ */
 
+static void write_placement(struct json_writer *json, const struct placement *placement)
+{
+    char reason[PLACEMENT_REASON_SIZE];
+    probe_placement_reason(placement, reason);
+    json_begin_object(json, "placement");
+    json_u64(json, "offset", placement->offset_bytes);
+    if (*placement->instruction)
+        json_string_z(json, "instruction", placement->instruction);
+    json_bool(json, "emulated", placement->is_emulated);
+    if (*reason)
+        json_string_z(json, "reason", reason);
+    json_end_object(json);
+}
+
 static void write_listing(const struct listing *listing, void *context)
 {
     struct json_writer *json = context;
@@ -74,6 +89,8 @@ static void write_listing(const struct listing *listing, void *context)
         json_u64(json, "size_bytes", listing->size_bytes);
     if (listing->note)
         json_string_z(json, "note", listing->note);
+    if (listing->placement)
+        write_placement(json, listing->placement);
     json_end_object(json);
 }
 
@@ -83,9 +100,11 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
     const char *pattern = NULL;
     uint64_t limit = LISTING_LIMIT_DEFAULT;
     struct diag diag = {0};
-    size_t total = 0;
+    struct listing_totals totals = {0};
+    bool with_placement = false;
     if (!answer_string(call, parameters, "pattern", &pattern) ||
-        !answer_u64(call, parameters, "limit", &limit))
+        !answer_u64(call, parameters, "limit", &limit) ||
+        !answer_bool(call, parameters, "placement", &with_placement))
         return;
     if (!pattern) {
         varlink_call_invalid_parameter(call, "pattern");
@@ -94,7 +113,12 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
     _cleanup_text_ struct text found = {0};
     struct json_writer writer = {.text = &found};
     json_begin_array(&writer, NULL);
-    int error = listing_find(pattern, limit, write_listing, &writer, &total, &diag);
+    struct hazards hazards = {0};
+    const struct placement_options options = {
+        .nop5_becomes_call = with_placement && hazards_present(&hazards, HAZARD_NOP5_RED_ZONE)};
+    const struct listing_request request = {
+        .pattern = pattern, .limit = limit, .placement = with_placement ? &options : NULL};
+    int error = listing_find(&request, write_listing, &writer, &totals, &diag);
     json_end_array(&writer);
     if (!error && found.failed)
         error = diag_set(&diag, -found.failed, "the list is too long; narrow the pattern");
@@ -104,6 +128,11 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
     }
     struct json_writer *json = varlink_call_begin_reply(call);
     json_raw(json, "found", found.bytes);
-    json_u64(json, "total", total);
+    json_u64(json, "total", totals.matched);
+    if (totals.placed) {
+        json_u64(json, "placed", totals.placed);
+        json_u64(json, "cheap_at_entry", totals.cheap_at_entry);
+        json_u64(json, "cheap", totals.cheap);
+    }
     varlink_call_reply(call);
 }

@@ -121,27 +121,13 @@ struct code_region *function_code_region(struct function_code *code, uint64_t ad
     return NULL;
 }
 
-/* Index into by_address of the first function at or above an address. */
-static size_t first_at_or_above(const struct object_file *object, uint64_t address)
-{
-    size_t low = 0, high = object->function_count;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (object->functions[object->by_address[middle]].address < address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static bool is_cold_part_of(const struct object_file *object, uint64_t parent, const char *name)
 {
     const char *const suffix = strstr(name, ".cold");
     if (!suffix)
         return false;
     const size_t length = (size_t)(suffix - name);
-    for (size_t i = first_at_or_above(object, parent); i < object->function_count; i++) {
+    for (size_t i = object_first_at_or_above(object, parent); i < object->function_count; i++) {
         const struct object_function *const alias = &object->functions[object->by_address[i]];
         if (alias->address != parent)
             return false;
@@ -154,7 +140,7 @@ static bool is_cold_part_of(const struct object_file *object, uint64_t parent, c
 static const struct object_function *find_cold(const struct function_code *code, uint64_t address)
 {
     const struct object_file *const object = code->object;
-    size_t i = address + 1 ? first_at_or_above(object, address + 1) : 0;
+    size_t i = address + 1 ? object_first_at_or_above(object, address + 1) : 0;
     /* A few names at most share an address or nest; further back nothing that is ours begins. */
     for (unsigned tries = 0; i > 0 && tries < 16; tries++) {
         const struct object_function *const function = &object->functions[object->by_address[--i]];
@@ -216,7 +202,7 @@ bool function_code_holds_another(const struct function_code *code)
 {
     const struct object_file *const object = code->object;
     const struct code_region *const region = &code->regions[0];
-    const size_t next = first_at_or_above(object, region->address + 1);
+    const size_t next = object_first_at_or_above(object, region->address + 1);
     return next < object->function_count &&
            object->functions[object->by_address[next]].address - region->address <
                region->size_bytes;

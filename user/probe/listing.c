@@ -15,19 +15,20 @@
 #include "probe/target.h"
 
 struct lister {
-    size_t limit;
-    size_t total;
+    const struct listing_request *request;
+    struct listing_totals totals;
     listing_fn on_listing;
     void *context;
     const char *object_text; /* as it was given: "libc.so.6", "pid:71" */
     const struct object_file *object;
+    struct probe_placement *chooser; /* owned while functions of the object are listed */
 };
 
 /* A symbol of any length may come; a target that would be too long could not be given. */
 static void emit(struct lister *lister, struct listing listing, const char *name)
 {
     char target[TARGET_TEXT_MAX];
-    if (lister->total++ >= lister->limit)
+    if (lister->totals.matched++ >= lister->request->limit)
         return;
     const int length =
         lister->object
@@ -96,7 +97,7 @@ static int list_kernel(struct lister *lister, const char *pattern, struct diag *
     if (r < 0)
         return r;
     list_kernel_functions(lister, functions, pattern);
-    if (lister->total)
+    if (lister->totals.matched)
         return 0;
     diag_set(diag, ENOENT, "no kernel function matches '%.200s'", pattern);
     kernel_functions_suggest(functions, pattern, diag);
@@ -115,21 +116,49 @@ static const char *note_on_function(const struct object_file *object,
     return symbol_demangle(base_name, true, readable) ? readable : NULL;
 }
 
+/* Fills *ret_placement and counts it; false: nobody asked. */
+static bool place(struct lister *lister, const struct object_function *function,
+                  struct placement *ret_placement)
+{
+    if (!lister->chooser || object_file_is_go(lister->object) ||
+        probe_placement_choose(lister->chooser, function, ret_placement) < 0)
+        return false;
+    lister->totals.placed++;
+    lister->totals.cheap_at_entry += ret_placement->is_cheap_at_entry;
+    lister->totals.cheap += ret_placement->is_emulated;
+    return true;
+}
+
 static void on_function(const struct object_function *function, const char *base_name,
                         void *context)
 {
     struct lister *const lister = context;
     char readable[DEMANGLED_BYTES_MAX];
-    const bool is_wanted = lister->total < lister->limit;
+    struct placement placement;
+    const bool is_wanted = lister->totals.matched < lister->request->limit;
+    const bool is_placed = place(lister, function, &placement);
     emit(lister,
          (struct listing){
              .kind = "user",
              .object = object_file_path(lister->object),
              .file_offset = function->file_offset,
              .size_bytes = function->size_bytes,
-             .note = is_wanted ? note_on_function(lister->object, function, base_name, readable)
-                               : NULL},
+             .note =
+                 is_wanted ? note_on_function(lister->object, function, base_name, readable) : NULL,
+             .placement = is_placed ? &placement : NULL},
          base_name);
+}
+
+/* Where there is no memory to choose places, functions are listed without. */
+static size_t match_functions(struct lister *lister, const char *pattern)
+{
+    const struct placement_options *const options = lister->request->placement;
+    if (options && probe_placement_new(lister->object, options, &lister->chooser) < 0)
+        lister->chooser = NULL;
+    const size_t count = object_file_match(lister->object, pattern, on_function, lister);
+    probe_placement_free(lister->chooser);
+    lister->chooser = NULL;
+    return count;
 }
 
 static int open_object(struct lister *lister, const char *name, struct object_file **ret_object,
@@ -153,7 +182,7 @@ static int list_functions(struct lister *lister, const char *name, const char *p
     int r = open_object(lister, name, &object, diag);
     if (r < 0)
         return r;
-    if (!object_file_match(object, pattern, on_function, lister))
+    if (!match_functions(lister, pattern))
         r = object_file_not_found(object, pattern, diag);
     lister->object = NULL;
     return r;
@@ -175,7 +204,7 @@ static void on_object(const char *path, const char *seen_path, void *context)
         return;
     process->objects++;
     process->lister->object = object;
-    object_file_match(object, process->pattern, on_function, process->lister);
+    match_functions(process->lister, process->pattern);
     process->lister->object = NULL;
 }
 
@@ -196,7 +225,7 @@ static int list_process(struct lister *lister, const char *text, struct diag *di
         process.pattern = "*";
     int r = object_files_of_pid((int32_t)pid, on_object, &process, diag);
     lister->object_text = NULL;
-    if (r < 0 || lister->total)
+    if (r < 0 || lister->totals.matched)
         return r;
     diag_set(diag, ENOENT, "no function matches '%.200s' in the %zu objects of process %u",
              process.pattern, process.objects, (unsigned)pid);
@@ -293,9 +322,9 @@ static int list_marks(struct lister *lister, const char *name, const char *patte
         if (!is_repeated && mark_matches(&marks[i], pattern))
             list_matching_mark(lister, marks, count, i, pattern);
     }
-    if (!lister->total && !count)
+    if (!lister->totals.matched && !count)
         r = diag_set(diag, ENOENT, "%.300s has no static marks", object_file_path(object));
-    else if (!lister->total)
+    else if (!lister->totals.matched)
         r = diag_set(diag, ENOENT, "none of the %zu static marks in %.300s matches '%.100s'", count,
                      object_file_path(object), pattern);
     lister->object = NULL;
@@ -335,7 +364,7 @@ static int list_word(struct lister *lister, const char *word, struct diag *diag)
     const int opened = kernel_functions_open(&functions, NULL);
     if (opened >= 0)
         list_kernel_functions(lister, functions, word);
-    if (lister->total)
+    if (lister->totals.matched)
         return 0;
     diag_set(diag, ENOENT, "no syscall, span or kernel function matches '%.200s'", word);
     diag_hint(diag, "functions of programs and libraries are listed by user:OBJECT:%.100s", word);
@@ -345,10 +374,11 @@ static int list_word(struct lister *lister, const char *word, struct diag *diag)
     return -ENOENT;
 }
 
-int listing_find(const char *pattern, size_t limit, listing_fn on_listing, void *context,
-                 size_t *ret_total, struct diag *reterr_diag)
+int listing_find(const struct listing_request *request, listing_fn on_listing, void *context,
+                 struct listing_totals *ret_totals, struct diag *reterr_diag)
 {
-    struct lister lister = {.limit = limit, .on_listing = on_listing, .context = context};
+    const char *const pattern = request->pattern;
+    struct lister lister = {.request = request, .on_listing = on_listing, .context = context};
     static const enum target_kind all[] = {TARGET_KERNEL, TARGET_USER, TARGET_USDT, TARGET_SYSCALL,
                                            TARGET_SPAN};
     if (!*pattern || strlen(pattern) >= TARGET_TEXT_MAX)
@@ -385,6 +415,6 @@ int listing_find(const char *pattern, size_t limit, listing_fn on_listing, void 
     }
     if (r < 0)
         return r;
-    *ret_total = lister.total;
+    *ret_totals = lister.totals;
     return 0;
 }

@@ -31,6 +31,8 @@ int object_symbols_load(struct object_file *object, const struct elf_image *symb
                         uint32_t type) _must_check_;
 /* Sorts, drops duplicates, gives memory back, builds the order by address. */
 int object_symbols_finish(struct object_file *object) _must_check_;
+/* Index into by_address of the first function at or above an address. */
+size_t object_first_at_or_above(const struct object_file *object, uint64_t address);
 
 /* object_marks.c */
 int object_marks_load(struct object_file *object) _must_check_;

@@ -185,3 +185,16 @@ int object_symbols_finish(struct object_file *object)
             object->functions);
     return 0;
 }
+
+size_t object_first_at_or_above(const struct object_file *object, uint64_t address)
+{
+    size_t low = 0, high = object->function_count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (object->functions[object->by_address[middle]].address < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}

@@ -13,7 +13,7 @@
 
 struct listed {
     size_t count;
-    size_t total;
+    struct listing_totals totals;
     char targets[8][128];
     char notes[8][128];
     uint64_t offsets[8];
@@ -36,7 +36,8 @@ static struct listed list(const char *pattern, size_t limit)
 {
     struct listed listed = {0};
     struct diag diag = {0};
-    if (listing_find(pattern, limit, on_listing, &listed, &listed.total, &diag) < 0)
+    const struct listing_request request = {.pattern = pattern, .limit = limit};
+    if (listing_find(&request, on_listing, &listed, &listed.totals, &diag) < 0)
         fail_msg("%s", diag.what);
     return listed;
 }
@@ -45,7 +46,8 @@ static void refuse(const char *pattern, int error, const char *what, const char 
 {
     struct listed listed = {0};
     struct diag diag = {0};
-    assert_int_equal(listing_find(pattern, 10, on_listing, &listed, &listed.total, &diag), -error);
+    const struct listing_request request = {.pattern = pattern, .limit = 10};
+    assert_int_equal(listing_find(&request, on_listing, &listed, &listed.totals, &diag), -error);
     if (!strstr(diag.what, what) || !strstr(diag.hint, hint))
         fail_msg("'%s' (%s) lacks '%s' (%s)", diag.what, diag.hint, what, hint);
 }
@@ -54,11 +56,11 @@ static void lists_syscalls_and_spans(void **state)
 {
     (void)state;
     struct listed listed = list("syscall:openat*", 10);
-    assert_int_equal(listed.total, 2);
+    assert_int_equal(listed.totals.matched, 2);
     assert_string_equal(listed.targets[0], "syscall:openat");
     assert_false(listed.has_object);
     listed = list("span:", 10);
-    assert_int_equal(listed.total, 4);
+    assert_int_equal(listed.totals.matched, 4);
     assert_string_equal(listed.targets[0], "span:block-io");
     assert_true(listed.notes[0][0] != '\0');
 }
@@ -68,7 +70,7 @@ static void stops_at_the_limit_and_counts_on(void **state)
     (void)state;
     struct listed listed = list("syscall:*", 3);
     assert_int_equal(listed.count, 3);
-    assert_true(listed.total > 300);
+    assert_true(listed.totals.matched > 300);
     assert_int_equal(list("syscall:*", 0).count, 0);
 }
 
@@ -76,7 +78,7 @@ static void looks_for_a_bare_word_everywhere(void **state)
 {
     (void)state;
     struct listed listed = list("openat", 10);
-    assert_true(listed.total >= 1);
+    assert_true(listed.totals.matched >= 1);
     assert_string_equal(listed.targets[0], "syscall:openat");
     assert_string_equal(list("run-queue", 10).targets[0], "span:run-queue");
     refuse("opnat", ENOENT, "no syscall, span or kernel function matches 'opnat'", "openat");
@@ -124,7 +126,7 @@ static void lists_functions_as_targets_to_give(void **state)
     struct elf_fixture elf;
     const char *path = build_object(&elf, false);
     struct listed listed = list(pattern_of("user", path, ":work"), 10);
-    assert_int_equal(listed.total, 2);
+    assert_int_equal(listed.totals.matched, 2);
     struct target target;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(target_parse(listed.targets[i], &target, NULL), 0);
@@ -134,7 +136,7 @@ static void lists_functions_as_targets_to_give(void **state)
         assert_string_equal(listed.notes[i], "");
     }
     assert_true(listed.has_object);
-    assert_int_equal(list(pattern_of("user", path, ""), 10).total, 5);
+    assert_int_equal(list(pattern_of("user", path, ""), 10).totals.matched, 5);
     assert_string_equal(list(pattern_of("user", path, ":_Z1fi"), 10).notes[0], "f(int)");
     assert_non_null(strstr(list(pattern_of("user", path, ":chooses"), 10).notes[0], "ifunc"));
     refuse(pattern_of("user", path, ":wrok"), ENOENT, "no function 'wrok'", "nearest names: work");
@@ -152,7 +154,7 @@ static void pairs_the_marks_of_an_operation(void **state)
     struct elf_fixture elf;
     const char *path = build_object(&elf, false);
     struct listed listed = list(pattern_of("usdt", path, ":sell__done"), 10);
-    assert_int_equal(listed.total, 1);
+    assert_int_equal(listed.totals.matched, 1);
     struct target target;
     assert_int_equal(target_parse(listed.targets[0], &target, NULL), 0);
     assert_string_equal(target.provider, "shop");
@@ -160,8 +162,8 @@ static void pairs_the_marks_of_an_operation(void **state)
     assert_string_equal(target.end_name, "sell__done");
     assert_int_equal(listed.offsets[0], FIXTURE_CODE_OFFSET);
     listed = list(pattern_of("usdt", path, ""), 10);
-    assert_int_equal(listed.total, 3);
-    assert_int_equal(list(pattern_of("usdt", path, ":gate:*"), 10).total, 1);
+    assert_int_equal(listed.totals.matched, 3);
+    assert_int_equal(list(pattern_of("usdt", path, ":gate:*"), 10).totals.matched, 1);
     assert_non_null(strstr(list(pattern_of("usdt", path, ":*opened"), 10).notes[0], "two ends"));
     refuse(pattern_of("usdt", path, ":frob"), ENOENT, "none of the 4 static marks", "");
     fixture_done(&elf);
@@ -174,7 +176,7 @@ static void lists_the_functions_of_a_process(void **state)
     char pid[32];
     snprintf(pid, sizeof(pid), "pid:%d", getpid());
     struct listed listed = list(pattern_of("user", pid, ":lists_the_functions_of_a_process"), 10);
-    assert_int_equal(listed.total, 1);
+    assert_int_equal(listed.totals.matched, 1);
     assert_string_equal(listed.targets[0],
                         pattern_of("user", pid, ":lists_the_functions_of_a_process"));
     refuse(pattern_of("user", pid, ":no_such_function_at_all"), ENOENT, "no function matches", "");
@@ -193,9 +195,43 @@ static void refuses_patterns_of_no_kind(void **state)
     refuse("user:loris-no-such-thing:x", ENOENT, "no library or program", "");
 }
 
+static void on_placed(const struct listing *listing, void *context)
+{
+    size_t *const emulated = context;
+    assert_non_null(listing->placement);
+    if (!listing->placement->is_emulated)
+        return;
+    ++*emulated;
+    assert_int_equal(listing->placement->offset_bytes, 0);
+    assert_string_equal(listing->placement->instruction, "nop");
+}
+
+static void tells_where_probes_would_go_and_counts_beyond_the_limit(void **state)
+{
+    (void)state;
+    struct elf_fixture elf;
+    const struct placement_options options = {0};
+    struct listing_request request = {.limit = 2, .placement = &options};
+    struct listing_totals totals = {0};
+    size_t emulated = 0;
+    request.pattern = pattern_of("user", build_object(&elf, false), ":*");
+    assert_int_equal(listing_find(&request, on_placed, &emulated, &totals, NULL), 0);
+    assert_int_equal(emulated, 2);
+    assert_int_equal(totals.matched, 5);
+    assert_int_equal(totals.placed, 5);
+    assert_int_equal(totals.cheap_at_entry, 4);
+    assert_int_equal(totals.cheap, 4);
+    fixture_done(&elf);
+
+    request.pattern = "syscall:open*";
+    assert_int_equal(listing_find(&request, on_listing, &(struct listed){0}, &totals, NULL), 0);
+    assert_int_equal(totals.placed, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_where_probes_would_go_and_counts_beyond_the_limit),
         cmocka_unit_test(lists_syscalls_and_spans),
         cmocka_unit_test(stops_at_the_limit_and_counts_on),
         cmocka_unit_test(looks_for_a_bare_word_everywhere),
