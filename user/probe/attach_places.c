@@ -169,8 +169,8 @@ static int link_plan(const struct edge *edge, const struct edge_plan *plan, bool
 
 /*
  * The later edge goes first: a return without its entry is recognised and left out, an entry
- * without its return would look like a call that never ends. Links are closed in the same order,
- * but by then the probes' knobs are off.
+ * without its return would look like a call that never ends. Links are closed in the opposite
+ * order, for the same reason.
  */
 static int link_edges(const struct attach_job *job, enum attach_kind kind, const char *path,
                       const struct edge_plan *plans, size_t plan_count, struct diag *reterr_diag)

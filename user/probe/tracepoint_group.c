@@ -50,14 +50,9 @@ static int attach_member(struct kernel_side *side, const struct member *member,
     return link_set_add(links, link_fd);
 }
 
-int tracepoint_groups_use(struct tracepoint_groups *groups, struct kernel_side *side,
+static int attach_members(struct tracepoint_group *group, struct kernel_side *side,
                           enum tracepoint_group_kind kind, struct diag *reterr_diag)
 {
-    struct tracepoint_group *group = &groups->groups[kind];
-    if (group->users > 0) {
-        group->users++;
-        return 0;
-    }
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         if (members[i].group != kind)
             continue;
@@ -67,16 +62,49 @@ int tracepoint_groups_use(struct tracepoint_groups *groups, struct kernel_side *
             return error;
         }
     }
-    group->users = 1;
     return 0;
+}
+
+int tracepoint_groups_use(struct tracepoint_groups *groups, struct kernel_side *side,
+                          enum tracepoint_group_kind kind, struct diag *reterr_diag)
+{
+    struct tracepoint_group *group = &groups->groups[kind];
+    int error = group->users > 0 ? 0 : attach_members(group, side, kind, reterr_diag);
+    if (!error)
+        group->users++;
+    return error;
+}
+
+int tracepoint_groups_pause(struct tracepoint_groups *groups, enum tracepoint_group_kind kind)
+{
+    struct tracepoint_group *group = &groups->groups[kind];
+    if (group->users == 0)
+        return -ENOENT;
+    link_set_cut(&group->links, 0);
+    group->paused = true;
+    return 0;
+}
+
+int tracepoint_groups_resume(struct tracepoint_groups *groups, struct kernel_side *side,
+                             enum tracepoint_group_kind kind, struct diag *reterr_diag)
+{
+    struct tracepoint_group *group = &groups->groups[kind];
+    if (group->users == 0)
+        return -ENOENT;
+    int error = group->paused ? attach_members(group, side, kind, reterr_diag) : 0;
+    if (!error)
+        group->paused = false;
+    return error;
 }
 
 void tracepoint_groups_leave(struct tracepoint_groups *groups, enum tracepoint_group_kind kind)
 {
     struct tracepoint_group *group = &groups->groups[kind];
     assert(group->users > 0);
-    if (--group->users == 0)
-        link_set_cut(&group->links, 0);
+    if (--group->users > 0)
+        return;
+    link_set_cut(&group->links, 0);
+    group->paused = false;
 }
 
 void tracepoint_groups_done(struct tracepoint_groups *groups)

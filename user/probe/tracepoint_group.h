@@ -2,6 +2,7 @@
 /* Tracepoint programs that several probes share: attached while anybody uses their group. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "probe/kernel_side.h"
@@ -19,6 +20,7 @@ enum tracepoint_group_kind {
 
 struct tracepoint_group {
     uint32_t users;
+    bool paused; /* it has users, and its links are closed for a while */
     struct link_set links;
 };
 
@@ -31,4 +33,10 @@ struct tracepoint_groups {
 int tracepoint_groups_use(struct tracepoint_groups *groups, struct kernel_side *side,
                           enum tracepoint_group_kind kind, struct diag *reterr_diag) _must_check_;
 void tracepoint_groups_leave(struct tracepoint_groups *groups, enum tracepoint_group_kind kind);
+/* Closes the links and makes them again, while the users stay. -ENOENT: nobody uses the group. */
+int tracepoint_groups_pause(struct tracepoint_groups *groups,
+                            enum tracepoint_group_kind kind) _must_check_;
+int tracepoint_groups_resume(struct tracepoint_groups *groups, struct kernel_side *side,
+                             enum tracepoint_group_kind kind,
+                             struct diag *reterr_diag) _must_check_;
 void tracepoint_groups_done(struct tracepoint_groups *groups);

@@ -15,7 +15,8 @@ struct finding {
     struct watch *watch;
     struct attach_report *report;
     struct diag *reterr_diag;
-    struct place_list places;
+    struct place_list places;   /* names owned */
+    struct watched_file kernel; /* no file: the functions that are linked */
     int error;
 };
 
@@ -62,33 +63,62 @@ static void finding_done(struct finding *finding)
     for (size_t i = 0; i < finding->places.count; i++)
         free((char *)finding->places.places[i].name);
     place_list_done(&finding->places);
+    watched_file_done(&finding->kernel);
 }
 
-/* What a rung could not hold, for the next one. */
-struct leftover {
-    struct place_list places;
+/* One rung: what it could not hold goes on to the next one. */
+struct rung {
+    struct probe_set *set;
+    const struct place_list *tried;
+    struct place_list leftover; /* names are those of `tried` */
     int last_error;
 };
 
+/* The place is a copy whose name will go. */
 static void on_refused(const struct attach_place *place, int error, void *context)
 {
-    struct leftover *leftover = context;
-    leftover->last_error = error;
-    if (place_list_add(&leftover->places, *place))
-        leftover->last_error = -ENOMEM;
+    struct rung *rung = context;
+    rung->last_error = error;
+    probe_set_unplaced(rung->set, place->probe);
+    for (size_t i = 0; i < rung->tried->count; i++) {
+        const struct attach_place *tried = &rung->tried->places[i];
+        if (tried->probe != place->probe || strcmp(tried->name, place->name) != 0)
+            continue;
+        if (place_list_add(&rung->leftover, *tried))
+            rung->last_error = -ENOMEM;
+        return;
+    }
 }
 
-static void mark_placed(struct probe_set *set, const struct attach_place *places, size_t count,
-                        const struct leftover *leftover, enum attach_kind kind)
+/* Links all that the rung holds. -EOPNOTSUPP: the kernel lacks it. */
+static int try_rung(struct finding *finding, enum attach_kind kind, struct rung *rung)
 {
-    size_t skipped = 0;
-    for (size_t i = 0; i < count; i++) {
-        bool refused = false;
-        for (size_t k = skipped; k < leftover->places.count && !refused; k++)
-            refused = leftover->places.places[k].name == places[i].name;
-        if (!refused)
-            probe_set_placed(set, places[i].probe, kind, 0);
+    struct linked_places *linked = &finding->kernel.places;
+    size_t before = linked->count;
+    int error = 0;
+    for (size_t i = 0; i < rung->tried->count && !error; i++) {
+        const struct attach_place *place = &rung->tried->places[i];
+        error = linked_places_add(linked, place, kind, false,
+                                  probe_set_is_own(finding->set, place->probe));
     }
+    if (error) {
+        linked_places_forget(linked, before);
+        return diag_set(finding->reterr_diag, -error, "out of memory");
+    }
+    for (size_t i = 0; i < rung->tried->count; i++)
+        probe_set_placed(finding->set, &rung->tried->places[i], kind);
+    const struct attach_job job = {finding->set->side, &finding->set->trials, NULL, on_refused,
+                                   rung};
+    error = probe_set_link(finding->set, &finding->kernel, &job, finding->reterr_diag);
+    if (!error)
+        return 0;
+    linked_places_forget(linked, before);
+    for (size_t i = 0; i < rung->leftover.count; i++) /* these were taken back before */
+        probe_set_placed(finding->set, &rung->leftover.places[i], kind);
+    for (size_t i = 0; i < rung->tried->count; i++)
+        probe_set_unplaced(finding->set, rung->tried->places[i].probe);
+    place_list_done(&rung->leftover);
+    return error;
 }
 
 static size_t ladder_for(enum attach_kind wanted, size_t count, enum attach_kind out[4])
@@ -110,39 +140,28 @@ static size_t ladder_for(enum attach_kind wanted, size_t count, enum attach_kind
 static int climb_down(struct finding *finding)
 {
     enum attach_kind ladder[4];
-    struct watch *watch = finding->watch;
-    size_t rungs = ladder_for(watch->request.attach, finding->places.count, ladder);
-    struct place_list open = finding->places; /* the names stay finding's */
-    bool first = true;
+    size_t rungs = ladder_for(finding->watch->request.attach, finding->places.count, ladder);
+    _cleanup_(place_list_done) struct place_list leftover = {0};
+    const struct place_list *open = &finding->places;
     int error = 0;
     int last_error = -EOPNOTSUPP;
-    for (size_t i = 0; i < rungs && open.count > 0; i++) {
-        struct leftover leftover = {0};
-        const struct attach_job job = {probe_set_side(finding->set), probe_set_trials(finding->set),
-                                       &watch->links, on_refused, &leftover};
-        error =
-            attach_kernel_functions(&job, ladder[i], open.places, open.count, finding->reterr_diag);
-        if (!error)
-            mark_placed(finding->set, open.places, open.count, &leftover, ladder[i]);
-        if (error) { /* the whole rung is missing: all go on to the next */
-            place_list_done(&leftover.places);
+    for (size_t i = 0; i < rungs && open->count > 0; i++) {
+        struct rung rung = {finding->set, open, {0}, 0};
+        error = try_rung(finding, ladder[i], &rung);
+        if (error) /* the whole rung is missing: all go on to the next */
             continue;
-        }
-        if (!first)
-            place_list_done(&open);
-        open = leftover.places;
-        first = false;
-        if (leftover.last_error)
-            last_error = leftover.last_error;
+        place_list_done(&leftover);
+        leftover = rung.leftover;
+        open = &leftover;
+        if (rung.last_error)
+            last_error = rung.last_error;
     }
-    for (size_t i = 0; !error && i < open.count; i++) {
+    for (size_t i = 0; !error && i < open->count; i++) {
         finding->report->refused++;
         attach_report_add(finding->report, "kernel function %s was refused by the kernel: %s",
-                          open.places[i].name, attach_error_text(last_error));
+                          open->places[i].name, attach_error_text(last_error));
     }
-    if (!first)
-        place_list_done(&open);
-    return error;
+    return error ? error : watch_add_other(finding->watch, &finding->kernel);
 }
 
 static int refuse_foreign_kind(const struct watch *watch, struct diag *reterr_diag)
@@ -172,7 +191,7 @@ static int find_a_rung(struct probe_set *set, const struct watch *watch, struct 
     struct diag refusal = {0};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if ((wanted == ATTACH_AUTO || wanted == kinds[i]) &&
-            attach_kind_try(probe_set_trials(set), probe_set_side(set), kinds[i], &refusal) == 0)
+            attach_kind_try(&set->trials, set->side, kinds[i], &refusal) == 0)
             return 0;
     if (wanted != ATTACH_AUTO)
         return diag_set(reterr_diag, EOPNOTSUPP, "%s cannot be attached through %s: %s", text,
@@ -195,8 +214,11 @@ int watch_attach_kernel(struct probe_set *set, struct watch *watch, struct attac
         error = kernel_functions_open(&functions, reterr_diag);
     if (error)
         return error;
-    _cleanup_(finding_done) struct finding finding = {
-        .set = set, .watch = watch, .report = report, .reterr_diag = reterr_diag};
+    _cleanup_(finding_done) struct finding finding = {.set = set,
+                                                      .watch = watch,
+                                                      .report = report,
+                                                      .reterr_diag = reterr_diag,
+                                                      .kernel.places.fd = -1};
     const char *denied = kernel_function_denied(target->name);
     if (denied)
         return diag_set(reterr_diag, EOPNOTSUPP, "kernel:%s is refused: %s", target->name, denied);

@@ -46,7 +46,7 @@ static void add_slot(struct matching *matching, const char *name, uint32_t slot)
         return;
     }
     if (!error)
-        error = set_slot(probe_set_side(matching->set), matching->map, slot, id + 1);
+        error = set_slot(matching->set->side, matching->map, slot, id + 1);
     if (error) {
         matching->error = error;
         if (diag.what[0])
@@ -55,7 +55,8 @@ static void add_slot(struct matching *matching, const char *name, uint32_t slot)
             diag_set(matching->reterr_diag, -error, "cannot watch %s: %s", name, strerror(-error));
         return;
     }
-    probe_set_placed(matching->set, id, matching->kind, 0);
+    const struct attach_place place = {.probe = id};
+    probe_set_placed(matching->set, &place, matching->kind);
 }
 
 static void on_syscall(const char *name, int number, void *context)
@@ -69,8 +70,8 @@ static void on_syscall(const char *name, int number, void *context)
 
 static int use_group(struct matching *matching, enum tracepoint_group_kind group)
 {
-    int error = tracepoint_groups_use(probe_set_tracepoints(matching->set),
-                                      probe_set_side(matching->set), group, matching->reterr_diag);
+    int error = tracepoint_groups_use(&matching->set->tracepoints, matching->set->side, group,
+                                      matching->reterr_diag);
     if (error)
         return error;
     matching->watch->groups |= 1u << group;
@@ -133,6 +134,17 @@ int watch_attach_span(struct probe_set *set, struct watch *watch, struct attach_
     diag_set(reterr_diag, ENOENT, "no span '%s'", name);
     span_names_suggest(name, reterr_diag);
     return -ENOENT;
+}
+
+enum tracepoint_group_kind watch_group_of(const struct probe *probe)
+{
+    if (probe->kind == TARGET_SYSCALL)
+        return TRACEPOINTS_SYSCALLS;
+    const char *name = strchr(probe->name, ':') + 1;
+    for (size_t i = 0; i < sizeof(span_slots) / sizeof(span_slots[0]); i++)
+        if (probe->kind == TARGET_SPAN && strcmp(span_slots[i].name, name) == 0)
+            return (enum tracepoint_group_kind)span_slots[i].span;
+    return TRACEPOINT_GROUPS;
 }
 
 /* An interrupt that is being handled on some CPU is not the next probe's. */

@@ -21,6 +21,7 @@ struct finding {
     struct attach_report *report;
     struct diag *reterr_diag;
     const struct object_file *object;
+    struct watched_file file;  /* the very file that was read, and its links */
     struct place_list returns; /* to be attached with a return probe */
     struct place_list entries; /* to be attached at entry and exits */
     struct place_list exits;
@@ -30,6 +31,7 @@ struct finding {
 
 static void finding_done(struct finding *finding)
 {
+    watched_file_done(&finding->file);
     place_list_done(&finding->returns);
     place_list_done(&finding->entries);
     place_list_done(&finding->exits);
@@ -69,14 +71,26 @@ static void refuse(struct finding *finding, const char *name, const char *reason
                       object_file_path(finding->object), reason);
 }
 
-static int add_place(struct finding *finding, struct place_list *list, uint64_t offset,
-                     uint32_t probe, const char *name)
+static int add_place(struct finding *finding, struct place_list *list,
+                     const struct attach_place *place)
 {
-    const struct attach_place place = {.offset = offset, .probe = probe, .name = name};
-    int error = place_list_add(list, place);
+    int error = place_list_add(list, *place);
     if (error)
         finding->error = diag_set(finding->reterr_diag, -error, "out of memory");
     return error;
+}
+
+/* Where in the function the probe sits: at its first instruction. */
+static struct attach_place choose_place(const struct finding *finding,
+                                        const struct object_function *function, uint32_t probe)
+{
+    const uint16_t bytes = 0;
+    (void)finding;
+    return (struct attach_place){.offset = function->file_offset + bytes,
+                                 .name = function->name,
+                                 .probe = probe,
+                                 .place = bytes,
+                                 .emulated = false};
 }
 
 /* Entry and return instructions, for functions whose return address must stay what it is. */
@@ -97,12 +111,15 @@ static void add_exits(struct finding *finding, const struct object_function *fun
         finding->report->forcible = true;
         return;
     }
-    if (make_probe(finding, base_name, &id) ||
-        add_place(finding, &finding->entries, function->file_offset, id, function->name))
+    if (make_probe(finding, base_name, &id))
         return;
-    for (size_t i = 0; i < exits.count; i++)
-        if (add_place(finding, &finding->exits, exits.file_offsets[i], id, function->name))
-            return;
+    const struct attach_place entry = choose_place(finding, function, id);
+    int error = add_place(finding, &finding->entries, &entry);
+    for (size_t i = 0; i < exits.count && !error; i++) {
+        const struct attach_place at_exit = {
+            .offset = exits.file_offsets[i], .name = function->name, .probe = id};
+        error = add_place(finding, &finding->exits, &at_exit);
+    }
 }
 
 static void on_function(const struct object_function *function, const char *base_name,
@@ -130,24 +147,32 @@ static void on_function(const struct object_function *function, const char *base
         return;
     }
     bool by_exits = request->attach == ATTACH_UPROBE_EXITS || (!request->force && spare_return);
-    if (by_exits)
+    if (by_exits) {
         add_exits(finding, function, base_name);
-    else if (make_probe(finding, base_name, &id) == 0)
-        (void)!add_place(finding, &finding->returns, function->file_offset, id, function->name);
+    } else if (make_probe(finding, base_name, &id) == 0) {
+        const struct attach_place place = choose_place(finding, function, id);
+        (void)!add_place(finding, &finding->returns, &place);
+    }
+}
+
+static const char *name_at(const struct place_list *list, const struct attach_place *place)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->places[i].probe == place->probe && list->places[i].offset == place->offset)
+            return list->places[i].name;
+    return NULL;
 }
 
 static void on_refused(const struct attach_place *place, int error, void *context)
 {
     struct finding *finding = context;
-    refuse(finding, place->name, attach_error_text(error));
+    const struct place_list *const lists[] = {&finding->returns, &finding->entries,
+                                              &finding->exits};
+    const char *name = NULL;
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]) && !name; i++)
+        name = name_at(lists[i], place);
+    refuse(finding, name ? name : "a place", attach_error_text(error));
     probe_set_unplaced(finding->set, place->probe);
-}
-
-static void mark_placed(struct finding *finding, const struct place_list *list,
-                        enum attach_kind kind)
-{
-    for (size_t i = 0; i < list->count; i++)
-        probe_set_placed(finding->set, list->places[i].probe, kind, list->places[i].offset);
 }
 
 static void mark_unplaced(struct finding *finding, const struct place_list *list)
@@ -156,57 +181,68 @@ static void mark_unplaced(struct finding *finding, const struct place_list *list
         probe_set_unplaced(finding->set, list->places[i].probe);
 }
 
-static int link_returns(struct finding *finding, const struct attach_job *job, const char *path)
+static int remember_places(struct finding *finding, const struct place_list *list, unsigned kind,
+                           bool is_exit)
 {
-    static const enum attach_kind ladder[] = {ATTACH_UPROBE_SESSION, ATTACH_UPROBE_MULTI,
-                                              ATTACH_UPROBE};
-    enum attach_kind wanted = finding->watch->request.attach;
-    const struct place_list *list = &finding->returns;
-    int error = -EOPNOTSUPP;
-    for (size_t i = 0; i < sizeof(ladder) / sizeof(ladder[0]) && error == -EOPNOTSUPP; i++) {
-        if (wanted != ATTACH_AUTO && wanted != ladder[i])
-            continue;
-        mark_placed(finding, list, ladder[i]);
-        error = attach_user_functions(job, ladder[i], path, list->places, list->count,
-                                      finding->reterr_diag);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct attach_place *place = &list->places[i];
+        int error = linked_places_add(&finding->file.places, place, kind, is_exit,
+                                      probe_set_is_own(finding->set, place->probe));
         if (error)
-            mark_unplaced(finding, list);
+            return diag_set(finding->reterr_diag, -error, "out of memory");
+    }
+    return 0;
+}
+
+/* Links the entries, with their exits where they have some; nothing is left of a kind that the
+ * kernel lacks. */
+static int link_places(struct finding *finding, enum attach_kind shown, unsigned kind,
+                       const struct place_list *entries, const struct place_list *exits)
+{
+    const struct attach_job job = {finding->set->side, &finding->set->trials, NULL, on_refused,
+                                   finding};
+    size_t before = finding->file.places.count;
+    for (size_t i = 0; i < entries->count; i++)
+        probe_set_placed(finding->set, &entries->places[i], shown);
+    int error = remember_places(finding, entries, kind, false);
+    if (!error && exits)
+        error = remember_places(finding, exits, kind, true);
+    if (!error)
+        error = probe_set_link(finding->set, &finding->file, &job, finding->reterr_diag);
+    if (error) {
+        mark_unplaced(finding, entries);
+        if (error == -EOPNOTSUPP)
+            linked_places_forget(&finding->file.places, before);
     }
     return error;
 }
 
-static int link_found(struct finding *finding, const char *path)
+static int link_returns(struct finding *finding)
 {
-    const struct attach_job job = {probe_set_side(finding->set), probe_set_trials(finding->set),
-                                   &finding->watch->links, on_refused, finding};
-    int error = 0;
-    if (finding->returns.count > 0)
-        error = link_returns(finding, &job, path);
-    if (error || finding->entries.count == 0)
-        return error;
-    mark_placed(finding, &finding->entries, ATTACH_UPROBE_EXITS);
-    error = attach_user_exits(&job, path, finding->entries.places, finding->entries.count,
-                              finding->exits.places, finding->exits.count, finding->reterr_diag);
-    if (error)
-        mark_unplaced(finding, &finding->entries);
+    static const enum attach_kind ladder[] = {ATTACH_UPROBE_SESSION, ATTACH_UPROBE_MULTI,
+                                              ATTACH_UPROBE};
+    enum attach_kind wanted = finding->watch->request.attach;
+    int error = -EOPNOTSUPP;
+    for (size_t i = 0; i < sizeof(ladder) / sizeof(ladder[0]) && error == -EOPNOTSUPP; i++)
+        if (wanted == ATTACH_AUTO || wanted == ladder[i])
+            error = link_places(finding, ladder[i], ladder[i], &finding->returns, NULL);
     return error;
 }
 
-/* The very file that was read, whatever its path means by now. */
-struct pinned_file {
-    int fd;
-    char path[64]; /* opens it */
-    struct stat seen;
-};
-
-static void pinned_file_done(struct pinned_file *file)
+static int link_found(struct finding *finding)
 {
-    close_fd(&file->fd);
+    int error = finding->returns.count > 0 ? link_returns(finding) : 0;
+    if (error || finding->entries.count == 0)
+        return error;
+    return link_places(finding, ATTACH_UPROBE_EXITS, ATTACH_UPROBE_EXITS, &finding->entries,
+                       &finding->exits);
 }
 
-static int pin_file(const struct object_file *object, struct pinned_file *ret_file,
-                    struct diag *reterr_diag)
+/* Holds on to the very file that was read, whatever its path means by now. */
+static int pin_file(struct finding *finding)
 {
+    const struct object_file *object = finding->object;
+    struct diag *reterr_diag = finding->reterr_diag;
     dev_t device;
     ino_t inode;
     struct stat now;
@@ -218,21 +254,21 @@ static int pin_file(const struct object_file *object, struct pinned_file *ret_fi
     if (now.st_dev != device || now.st_ino != inode)
         return diag_set(reterr_diag, EAGAIN, "%s was replaced while it was read",
                         object_file_path(object));
-    snprintf(ret_file->path, sizeof(ret_file->path), "/proc/self/fd/%d", fd);
-    ret_file->seen = now;
-    ret_file->fd = take_fd(&fd);
+    finding->file = (struct watched_file){.seen = now, .places.fd = take_fd(&fd)};
     return 0;
 }
 
-static int remember_file(struct watch *watch, const struct object_file *object,
-                         const struct pinned_file *file)
+static int remember_file(struct finding *finding)
 {
-    char *path = strdup(object_file_path(object));
+    struct watch *watch = finding->watch;
+    if (watch->request.target.object_pid)
+        return watch_add_other(watch, &finding->file);
+    char *path = strdup(object_file_path(finding->object));
     if (!path)
         return -ENOMEM;
     free(watch->path);
     watch->path = path;
-    watched_files_add(&watch->files, &file->seen, &watch->links);
+    watched_files_add(&watch->files, &finding->file);
     return 0;
 }
 
@@ -249,13 +285,10 @@ static int attach_functions_of(struct finding *finding, const char *path)
         return finding->error;
     if (finding->matched == 0)
         return object_file_not_found(object, pattern, finding->reterr_diag);
-    _cleanup_(pinned_file_done) struct pinned_file file = {.fd = -1};
-    error = pin_file(object, &file, finding->reterr_diag);
+    error = pin_file(finding);
     if (!error)
-        error = link_found(finding, file.path);
-    if (!error && !finding->watch->request.target.object_pid)
-        error = remember_file(finding->watch, object, &file);
-    return error;
+        error = link_found(finding);
+    return error ? error : remember_file(finding);
 }
 
 static int check_user_kind(const struct watch *watch, struct diag *reterr_diag)
@@ -290,8 +323,11 @@ static void on_pid_object(const char *path, const char *seen_path, void *context
     struct pid_search *search = context;
     struct diag diag = {0};
     (void)seen_path;
-    _cleanup_(finding_done) struct finding finding = {
-        .set = search->set, .watch = search->watch, .report = search->report, .reterr_diag = &diag};
+    _cleanup_(finding_done) struct finding finding = {.set = search->set,
+                                                      .watch = search->watch,
+                                                      .report = search->report,
+                                                      .reterr_diag = &diag,
+                                                      .file.places.fd = -1};
     int error = attach_functions_of(&finding, path);
     search->matched += finding.matched;
     if (error && (finding.matched > 0 || !search->error)) {
@@ -308,7 +344,7 @@ static int attach_pid(struct probe_set *set, struct watch *watch, struct attach_
     int error = object_files_of_pid(target->object_pid, on_pid_object, &search, reterr_diag);
     if (error)
         return error;
-    if (search.matched > 0 && watch->links.count > 0)
+    if (search.matched > 0 && watch->others_count > 0)
         return 0;
     if (search.matched > 0) {
         *reterr_diag = search.diag;
@@ -329,8 +365,11 @@ int watch_attach_user(struct probe_set *set, struct watch *watch, struct attach_
         return error;
     if (watch->request.target.object_pid)
         return attach_pid(set, watch, report, reterr_diag);
-    _cleanup_(finding_done) struct finding finding = {
-        .set = set, .watch = watch, .report = report, .reterr_diag = reterr_diag};
+    _cleanup_(finding_done) struct finding finding = {.set = set,
+                                                      .watch = watch,
+                                                      .report = report,
+                                                      .reterr_diag = reterr_diag,
+                                                      .file.places.fd = -1};
     error = object_file_resolve(watch->request.target.object, "", path, reterr_diag);
     return error ? error : attach_functions_of(&finding, path);
 }
@@ -394,8 +433,10 @@ static int add_marks(struct finding *finding, struct place_list *list, const cha
         found++;
         if (mark_is_dangerous(finding, &marks[i]))
             continue;
-        const struct attach_place place = {marks[i].file_offset, marks[i].semaphore_offset,
-                                           marks[i].name, probe};
+        const struct attach_place place = {.offset = marks[i].file_offset,
+                                           .semaphore = marks[i].semaphore_offset,
+                                           .name = marks[i].name,
+                                           .probe = probe};
         if (place_list_add(list, place))
             return diag_set(finding->reterr_diag, ENOMEM, "out of memory");
     }
@@ -415,8 +456,11 @@ int watch_attach_usdt(struct probe_set *set, struct watch *watch, struct attach_
     uint32_t id;
     const struct target *target = &watch->request.target;
     _cleanup_(object_file_free_cleanup) struct object_file *object = NULL;
-    _cleanup_(finding_done) struct finding finding = {
-        .set = set, .watch = watch, .report = report, .reterr_diag = reterr_diag};
+    _cleanup_(finding_done) struct finding finding = {.set = set,
+                                                      .watch = watch,
+                                                      .report = report,
+                                                      .reterr_diag = reterr_diag,
+                                                      .file.places.fd = -1};
     int error = check_user_kind(watch, reterr_diag);
     if (!error)
         error = object_file_resolve(target->object, "", path, reterr_diag);
@@ -433,17 +477,13 @@ int watch_attach_usdt(struct probe_set *set, struct watch *watch, struct attach_
         error = add_marks(&finding, &finding.entries, target->name, id);
     if (!error)
         error = add_marks(&finding, &finding.exits, target->end_name, id);
-    _cleanup_(pinned_file_done) struct pinned_file file = {.fd = -1};
     if (!error)
-        error = pin_file(object, &file, reterr_diag);
+        error = pin_file(&finding);
     if (error)
         return error;
     if (finding.entries.count == 0 || finding.exits.count == 0)
         return 0; /* refused, and said so: a probe without places is none */
-    const struct attach_job job = {probe_set_side(set), probe_set_trials(set), &watch->links,
-                                   on_refused, &finding};
-    mark_placed(&finding, &finding.entries, ATTACH_UPROBE_MULTI);
-    error = attach_user_marks(&job, file.path, finding.entries.places, finding.entries.count,
-                              finding.exits.places, finding.exits.count, reterr_diag);
-    return error ? error : remember_file(watch, object, &file);
+    error = link_places(&finding, ATTACH_UPROBE_MULTI, LINKED_PLACE_MARK, &finding.entries,
+                        &finding.exits);
+    return error ? error : remember_file(&finding);
 }
