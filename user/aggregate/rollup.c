@@ -184,6 +184,15 @@ void rollup_level_errors(struct rollup *rollup)
     }
 }
 
+/* Keeps the rank error while the count grows. */
+static void stretch_thinned(struct latency_stat *stat, uint64_t count_before)
+{
+    double growth = (double)stat->count / (double)count_before;
+    double stretched = (double)stat->thinned_square * growth * growth;
+    if (stat->thinned_square > 0)
+        stat->thinned_square = stretched < 0x1p63 ? (uint64_t)stretched : UINT64_MAX;
+}
+
 static void deal_out(struct rollup *rollup, const struct latency_stat *unattributed,
                      const struct latency_stat *attributed)
 {
@@ -201,6 +210,7 @@ static void deal_out(struct rollup *rollup, const struct latency_stat *unattribu
             saturating_add(own.errors, deal(&errors, errors_by_count ? own.count : own.errors));
         stat->sum_ns =
             saturating_add(own.sum_ns, deal(&sum, sums_by_count ? own.count : own.sum_ns));
+        stretch_thinned(stat, own.count);
         rollup->rows[i].estimated = true;
     }
     rollup_level_errors(rollup);

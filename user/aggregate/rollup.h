@@ -41,12 +41,12 @@ DEFINE_CLEANUP(struct rollup *, rollup_free);
  * Takes an earlier reading since start, grouped alike, out of a later one: what remains are the
  * calls between the two. Both are as rollup_new left them, before rollup_spread.
  *
- * Counts, errors, sums and every bucket, each summed over the rows, are exactly those of the calls
- * between. Whatever is missing in a row because it was folded upward meanwhile is taken out of the
- * rows on its chain of parents; a row in which that met a shortage is marked estimated. Calls made
- * before such a fold are in the row that they were folded to. One thing goes unnoticed: when a
- * part of a row of several series (by unit) moved up and as many new calls came, those are taken
- * for the old ones, and the row above has that many more.
+ * Counts, errors, sums, thinned squares and every bucket, each summed over the rows, are exactly
+ * those of the calls between. Whatever is missing in a row because it was folded upward meanwhile
+ * is taken out of the rows on its chain of parents; a row in which that met a shortage is marked
+ * estimated. Calls made before such a fold are in the row that they were folded to. One thing goes
+ * unnoticed: when a part of a row of several series (by unit) moved up and as many new calls came,
+ * those are taken for the old ones, and the row above has that many more.
  *
  * Minimum and maximum of a row that had calls earlier are known as bounds of its lowest and
  * highest bucket only, narrowed to the row's extremes since start.
@@ -59,7 +59,9 @@ int rollup_subtract(struct rollup *now, const struct rollup *earlier, series_par
 /*
  * Spreads the UNATTRIBUTED row over the others, if there are any, and marks them estimated: their
  * counts, errors and sums grow in proportion, rounded so that they add up to the probe's exactly.
- * An error or sum that no attributed call has goes by count. Sketches stay those of the attributed
+ * An error or sum that no attributed call has goes by count. A row's rank error is that of its
+ * attributed calls, which answer for all: its thinned square grows with the square of its count.
+ * Sketches stay those of the attributed
  * calls, as the row's best guess, so that sketch_count() is less than stat.count. With nothing
  * attributed, the one row UNATTRIBUTED remains as it is.
  */

@@ -2,9 +2,10 @@
 /*
  * The calls between two readings, although series were folded in between.
  *
- * Of each row k there are N(k), now, and E(k), earlier; each of count, errors, sum and every bucket
- * is treated for itself. Since E was read, calls were added anywhere, and folds moved calls from
- * rows to rows above them on their chain of parents, ending at OTHER, never down and never away.
+ * Of each row k there are N(k), now, and E(k), earlier; each of count, errors, sum, thinned square
+ * and every bucket is treated for itself. Since E was read, calls were added anywhere, and folds
+ * moved calls from rows to rows above them on their chain of parents, ending at OTHER, never down
+ * and never away.
  *
  * From the finest level up, each row owes D(k) = E(k) + what finer rows could not pay. It pays
  * min(N(k), D(k)); the rest C(k) = max(0, D(k) - N(k)) is owed by the next row on its chain.
@@ -116,11 +117,12 @@ static void subtract_clamped(struct latency_stat *from, const struct latency_sta
     from->count = sketch_count(&from->sketch);
     from->errors = minus_clamped(from->errors, less->errors);
     from->sum_ns = minus_clamped(from->sum_ns, less->sum_ns);
+    from->thinned_square = minus_clamped(from->thinned_square, less->thinned_square);
 }
 
 static bool is_nothing(const struct latency_stat *stat)
 {
-    return stat->count == 0 && stat->errors == 0 && stat->sum_ns == 0;
+    return stat->count == 0 && stat->errors == 0 && stat->sum_ns == 0 && stat->thinned_square == 0;
 }
 
 /* What remains lies within the bounds of its buckets and the extremes there ever were. */
@@ -183,12 +185,12 @@ static int settle_unpaid(struct settlement *settlement, struct rollup *now)
     return 0;
 }
 
-/* Drops rows without calls; an error or a sum left in one (its calls were counted in another)
- * goes to the busiest, so that these sums hold, too. */
+/* Drops rows without calls; what else is left in one (its calls were counted in another) goes to
+ * the busiest, so that these sums hold, too. */
 static void drop_empty_rows(struct rollup *now)
 {
     size_t kept = 0;
-    uint64_t errors = 0, sum_ns = 0;
+    uint64_t errors = 0, sum_ns = 0, thinned_square = 0;
     for (size_t i = 0; i < now->row_count; i++) {
         struct rollup_row *row = &now->rows[i];
         if (row->stat.count > 0) {
@@ -197,14 +199,16 @@ static void drop_empty_rows(struct rollup *now)
         }
         errors += row->stat.errors;
         sum_ns += row->stat.sum_ns;
+        thinned_square += row->stat.thinned_square;
         latency_stat_done(&row->stat);
     }
     now->row_count = kept;
     rollup_sort(now);
-    if (kept == 0 || (errors == 0 && sum_ns == 0))
+    if (kept == 0 || (errors == 0 && sum_ns == 0 && thinned_square == 0))
         return;
     now->rows[0].stat.errors += errors;
     now->rows[0].stat.sum_ns += sum_ns;
+    now->rows[0].stat.thinned_square += thinned_square;
     now->rows[0].estimated = true;
 }
 

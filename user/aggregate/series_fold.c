@@ -143,8 +143,8 @@ void series_fold_shrink(struct series_table *table)
         table->starved = false;
         return;
     }
-    if (table->starved && table->figures.records % STEPS_OVER != 0)
-        return; /* looked just now, and in vain */
+    if (table->starved && ++table->looks_in_vain % STEPS_OVER != 0)
+        return; /* looked just now */
     bool over = before > series_fold_limit(table);
     uint32_t steps = over ? STEPS_OVER : STEPS_NEAR;
     for (uint32_t i = 0; i < steps && table->count > 0 && table->figures.bytes > target; i++)

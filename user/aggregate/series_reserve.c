@@ -33,22 +33,41 @@ static struct series *reserve_home(const struct series_table *table, struct seri
     return series_at(table, id);
 }
 
+static void add_scalars(struct series_table *table, struct series *home,
+                        const struct latency_stat *stat)
+{
+    series_add_scalars(&home->settled, stat);
+    table->figures.coarse_calls += stat->count;
+}
+
 void series_reserve_absorb(struct series_table *table, struct series *series,
-                           const struct latency_stat *stat, const uint16_t *pending,
-                           uint8_t pending_count)
+                           const struct latency_stat *stat)
 {
     if (stat->count == 0)
         return;
     struct series *home = reserve_home(table, series);
     sketch_walk(&stat->sketch, on_sketch_bucket, home->reserve);
-    for (uint8_t i = 0; i < pending_count; i++)
-        add_bucket(home->reserve, pending[i], 1);
+    add_scalars(table, home, stat);
+}
 
-    struct latency_stat scalars = *stat;
-    scalars.sketch = (struct sketch){0};
-    int status = latency_stat_merge(&home->settled, &scalars);
-    (void)status; /* an empty sketch needs no memory */
-    table->figures.coarse_calls += stat->count;
+void series_reserve_absorb_pending(struct series_table *table, struct series *series,
+                                   const struct series_pending *pending)
+{
+    if (pending->count == 0)
+        return;
+    struct series *home = reserve_home(table, series);
+    for (uint8_t i = 0; i < pending->count; i++)
+        add_bucket(home->reserve, pending->buckets[i], 1);
+    struct latency_stat scalars = series_pending_scalars(pending);
+    add_scalars(table, home, &scalars);
+}
+
+void series_reserve_add(struct series_table *table, struct series *series, uint32_t bucket,
+                        const struct latency_stat *call)
+{
+    struct series *home = reserve_home(table, series);
+    add_bucket(home->reserve, bucket, call->count);
+    add_scalars(table, home, call);
 }
 
 int series_reserve_unpack(const struct series_reserve *reserve, struct sketch *into)

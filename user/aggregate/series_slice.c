@@ -3,7 +3,7 @@
  * Slices that are over are only ever read, so they are packed: about a byte for each non-empty
  * bucket, where a sketch has 64 counters and a block for every power of two that it touched.
  *
- *     varints (LEB128): count, errors, sum_ns, min_ns, max_ns - min_ns
+ *     varints (LEB128): count, errors, sum_ns, min_ns, max_ns - min_ns, thinned_square
  *     per non-empty bucket in ascending order one byte, distance to the last bucket << 4 | count;
  *     a nibble of 15 means 15 and more: what is missing follows as a varint, distance first
  *
@@ -12,6 +12,7 @@
  */
 #include "aggregate/series_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "aggregate/sketch_page.h"
@@ -69,6 +70,7 @@ static void put_scalars(struct slice_writer *writer, const struct latency_stat *
     put_varint(writer, stat->sum_ns);
     put_varint(writer, stat->min_ns);
     put_varint(writer, stat->max_ns - stat->min_ns);
+    put_varint(writer, stat->thinned_square);
 }
 
 static void put_sketch(struct slice_writer *writer, const struct sketch *sketch)
@@ -120,12 +122,13 @@ static void put_sorted(struct slice_writer *writer, const uint16_t *buckets, uns
 
 static struct series_slice *new_slice(uint64_t epoch, uint8_t halvings, size_t length)
 {
+    assert(length <= UINT16_MAX);
     struct series_slice *slice = malloc(sizeof(*slice) + length);
     if (slice)
         *slice = (struct series_slice){
-            .epoch = epoch,
-            .halvings = halvings,
-            .length = (uint32_t)length,
+            .epoch = epoch & ((1ull << SERIES_EPOCH_BITS) - 1),
+            .halvings = halvings & 7u,
+            .length = length & UINT16_MAX,
         };
     return slice;
 }
@@ -150,15 +153,16 @@ struct series_slice *series_slice_pack(const struct latency_stat *stat, uint64_t
     return slice;
 }
 
-struct series_slice *series_slice_pack_pending(const struct latency_stat *stat, uint16_t *pending,
-                                               uint8_t pending_count, uint64_t epoch)
+struct series_slice *series_slice_pack_pending(struct series_pending *pending, uint8_t halvings,
+                                               uint64_t epoch)
 {
-    uint8_t draft[5 * 10 + SERIES_PENDING * 4]; /* scalars; a bucket is 3 bytes at most here */
+    uint8_t draft[6 * 10 + SERIES_PENDING * 4]; /* scalars; a bucket is 4 bytes at most here */
     struct slice_writer writer = start_writing(draft, sizeof(draft));
-    sort_buckets(pending, pending_count);
-    put_scalars(&writer, stat);
-    put_sorted(&writer, pending, pending_count, stat->sketch.halvings);
-    struct series_slice *slice = new_slice(epoch, stat->sketch.halvings, writer.length);
+    struct latency_stat scalars = series_pending_scalars(pending);
+    sort_buckets(pending->buckets, pending->count);
+    put_scalars(&writer, &scalars);
+    put_sorted(&writer, pending->buckets, pending->count, halvings);
+    struct series_slice *slice = new_slice(epoch, halvings, writer.length);
     if (slice)
         memcpy(slice->bytes, draft, writer.length);
     return slice;
@@ -225,15 +229,8 @@ static void start_reading(struct slice_reader *reader, const struct series_slice
     ret_scalars->sum_ns = get_varint(reader);
     ret_scalars->min_ns = get_varint(reader);
     ret_scalars->max_ns = ret_scalars->min_ns + get_varint(reader);
+    ret_scalars->thinned_square = get_varint(reader);
     get_bucket(reader);
-}
-
-static int record_times(struct sketch *sketch, uint32_t bucket, uint64_t count)
-{
-    /* A few single steps are cheaper than one general one. */
-    for (; count && count <= 8 && sketch_try_record(sketch, bucket); count--)
-        ;
-    return count ? sketch_record(sketch, bucket, count) : 0;
 }
 
 int series_slice_unpack(const struct series_slice *slice, struct latency_stat *into)
@@ -249,7 +246,7 @@ int series_slice_unpack(const struct series_slice *slice, struct latency_stat *i
         uint32_t bucket = number == 0   ? 0
                           : number == 1 ? LORIS_PAGE_BUCKETS - 1
                                         : LORIS_PAGE_BUCKETS + ((number - 2) << slice->halvings);
-        int status = record_times(&into->sketch, bucket, reader.count);
+        int status = sketch_record(&into->sketch, bucket, reader.count);
         if (status < 0)
             return status;
     }
@@ -284,7 +281,7 @@ static void put_joined(struct slice_writer *writer, const struct series_slice *a
 
 struct series_slice *series_slice_join(const struct series_slice *a, const struct series_slice *b)
 {
-    uint8_t halvings = a->halvings > b->halvings ? a->halvings : b->halvings;
+    uint8_t halvings = (uint8_t)(a->halvings > b->halvings ? a->halvings : b->halvings);
     struct slice_writer measure = start_writing(NULL, 0);
     put_joined(&measure, a, b, halvings);
     struct series_slice *slice = new_slice(a->epoch, halvings, measure.length);

@@ -13,9 +13,8 @@
 #define SLOTS_MIN     64u
 #define CHUNKS_MIN    8u
 #define CHUNK_BYTES   (SERIES_CHUNK * sizeof(struct series))
-#define CHUNK_ALIGN   64u
-#define ID_MASK       0xffffffu
-#define SERIES_ID_MAX (ID_MASK - 1)
+#define CHUNK_ALIGN   SERIES_LINE_BYTES
+#define SERIES_ID_MAX (SERIES_ID_MASK - 1)
 
 /* An aligned block costs up to its alignment more. */
 static const uint64_t chunk_cost = CHUNK_BYTES + CHUNK_ALIGN + 16;
@@ -23,34 +22,11 @@ static const uint64_t chunk_cost = CHUNK_BYTES + CHUNK_ALIGN + 16;
 /* --- hash --------------------------------------------------------------------------------------
  */
 
-static uint64_t multiply_fold(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* After wyhash (Wang Yi) and XXH3 (Yann Collet): both words keyed, one wide multiplication, and an
- * avalanche that makes every bit fit for the slot. */
-static uint64_t hash_key(const struct series_table *table, struct series_key key)
-{
-    uint64_t what = (uint64_t)key.probe << 32 | key.level;
-    uint64_t hash = multiply_fold(what ^ table->hash_keys[0], key.who ^ table->hash_keys[1]);
-    hash ^= key.who; /* the product forgets one word when the other meets its key */
-    hash ^= hash >> 37;
-    hash *= 0x165667919e3779f9ULL;
-    return hash ^ hash >> 32;
-}
-
 static void derive_hash_keys(struct series_table *table)
 {
     uint64_t seed = table->config.hash_seed;
-    table->hash_keys[0] = multiply_fold(seed ^ 0xa0761d6478bd642fULL, 0xe7037ed1a0b428dbULL);
-    table->hash_keys[1] = multiply_fold(seed ^ 0x8ebc6af09c88c6e3ULL, 0x589965cc75374cc3ULL);
-}
-
-static uint32_t tag_of(uint64_t hash)
-{
-    return (uint32_t)(hash >> 56) << 24;
+    table->hash_keys[0] = series_multiply_fold(seed ^ 0xa0761d6478bd642fULL, 0xe7037ed1a0b428dbULL);
+    table->hash_keys[1] = series_multiply_fold(seed ^ 0x8ebc6af09c88c6e3ULL, 0x589965cc75374cc3ULL);
 }
 
 /* --- index -------------------------------------------------------------------------------------
@@ -74,8 +50,8 @@ static int resize_index(struct series_table *table, uint32_t capacity)
         for (uint32_t at = 0; at <= table->slot_mask; at++) {
             uint32_t entry = table->slots[at];
             if (entry)
-                insert_slot(slots, capacity - 1, series_at(table, (entry & ID_MASK) - 1)->hash,
-                            entry);
+                insert_slot(slots, capacity - 1,
+                            series_at(table, (entry & SERIES_ID_MASK) - 1)->hash, entry);
         }
         free(table->slots);
         series_discharge(table,
@@ -88,15 +64,15 @@ static int resize_index(struct series_table *table, uint32_t capacity)
 
 static bool index_is_full(const struct series_table *table)
 {
-    uint64_t capacity = (uint64_t)table->slot_mask + 1;
-    return ((uint64_t)table->count + 1) * 4 > capacity * 3;
+    /* At most three eighths full: nearly always one of the first two slots is the right one. */
+    return ((uint64_t)table->count + 1) * 8 > ((uint64_t)table->slot_mask + 1) * 3;
 }
 
 /* The slot of a series that is there. */
 static uint32_t slot_of(const struct series_table *table, uint32_t id)
 {
     uint32_t at = series_at(table, id)->hash & table->slot_mask;
-    while ((table->slots[at] & ID_MASK) != id + 1) {
+    while ((table->slots[at] & SERIES_ID_MASK) != id + 1) {
         assert(table->slots[at]);
         at = (at + 1) & table->slot_mask;
     }
@@ -107,7 +83,7 @@ static void remove_slot(struct series_table *table, uint32_t hole)
 {
     uint32_t mask = table->slot_mask;
     for (uint32_t at = (hole + 1) & mask; table->slots[at]; at = (at + 1) & mask) {
-        uint32_t home = series_at(table, (table->slots[at] & ID_MASK) - 1)->hash & mask;
+        uint32_t home = series_at(table, (table->slots[at] & SERIES_ID_MASK) - 1)->hash & mask;
         /* It may move back when its home is not after the hole. */
         if (((at - home) & mask) < ((at - hole) & mask))
             continue;
@@ -119,12 +95,12 @@ static void remove_slot(struct series_table *table, uint32_t hole)
 
 uint32_t series_store_find(const struct series_table *table, struct series_key key)
 {
-    uint64_t hash = hash_key(table, key);
-    uint32_t tag = tag_of(hash), at = (uint32_t)hash & table->slot_mask;
+    uint64_t hash = series_hash_key(table, key);
+    uint32_t tag = series_tag_of(hash), at = (uint32_t)hash & table->slot_mask;
     for (uint32_t entry; (entry = table->slots[at]); at = (at + 1) & table->slot_mask) {
-        if ((entry & ~ID_MASK) != tag)
+        if ((entry & ~SERIES_ID_MASK) != tag)
             continue;
-        uint32_t id = (entry & ID_MASK) - 1;
+        uint32_t id = (entry & SERIES_ID_MASK) - 1;
         if (series_keys_equal(series_at(table, id)->key, key))
             return id;
     }
@@ -205,18 +181,19 @@ int series_store_add(struct series_table *table, struct series_key key, uint32_t
         if (status < 0)
             return status;
     }
-    uint64_t hash = hash_key(table, key);
+    uint64_t hash = series_hash_key(table, key);
     uint32_t id = table->count++;
     struct series *series = series_at(table, id);
     *series = (struct series){
         .key = key,
         .hash = (uint32_t)hash,
-        .open_epoch = table->epoch,
         .serial = ++table->next_serial,
     };
+    series_pending_clear(&series->pending);
     latency_stat_init(&series->open);
     latency_stat_init(&series->settled);
-    insert_slot(table->slots, table->slot_mask, series->hash, tag_of(hash) | (id + 1));
+    insert_slot(table->slots, table->slot_mask, series->hash, series_tag_of(hash) | (id + 1));
+    table->moves++;
     *ret_id = id;
     return 0;
 }
@@ -228,9 +205,10 @@ void series_store_remove(struct series_table *table, uint32_t id)
     if (id != last) {
         uint32_t at = slot_of(table, last);
         *series_at(table, id) = *series_at(table, last);
-        table->slots[at] = (table->slots[at] & ~ID_MASK) | (id + 1);
+        table->slots[at] = (table->slots[at] & ~SERIES_ID_MASK) | (id + 1);
     }
     table->count--;
+    table->moves++;
 
     while (table->chunk_count * SERIES_CHUNK >= table->count + SERIES_CHUNK) {
         free(table->chunks[--table->chunk_count]);

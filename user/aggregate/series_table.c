@@ -126,13 +126,8 @@ void series_table_remove_probe(struct series_table *table, uint32_t probe)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
-/* Made at need and rolled; NULL when the probe was not added. */
-static struct series *series_to_fill(struct series_table *table, struct series_key key,
-                                     uint64_t now_ns)
+struct series *series_table_to_fill(struct series_table *table, struct series_key key)
 {
-    if (now_ns > table->now_ns || !table->started)
-        series_window_set_time(table, now_ns);
-
     uint32_t id = series_store_find(table, key);
     struct series *series;
     if (id != SERIES_NONE) {
@@ -145,24 +140,9 @@ static struct series *series_to_fill(struct series_table *table, struct series_k
         if (!series)
             return NULL;
     }
+    series_window_roll(table, series);
     series->last_ns = table->now_ns;
-    if (series->open_epoch != table->epoch)
-        series_window_roll(table, series);
     return series;
-}
-
-void series_table_record(struct series_table *table, struct series_key key, uint64_t latency_ns,
-                         bool error, uint64_t now_ns)
-{
-    table->figures.records++;
-    struct series *series = series_to_fill(table, key, now_ns);
-    if (!series) {
-        table->figures.refused_calls++;
-        return;
-    }
-    series_window_record(table, series, latency_ns, error);
-    if (table->figures.bytes > series_fold_target(table))
-        series_fold_shrink(table);
 }
 
 void series_table_merge(struct series_table *table, struct series_key key,
@@ -171,7 +151,8 @@ void series_table_merge(struct series_table *table, struct series_key key,
     if (stat->count == 0)
         return;
     table->figures.merges++;
-    struct series *series = series_to_fill(table, key, now_ns);
+    series_window_set_time(table, now_ns);
+    struct series *series = series_table_to_fill(table, key);
     if (!series) {
         table->figures.refused_calls += stat->count;
         return;
@@ -255,7 +236,7 @@ struct series_key series_table_key(const struct series *series)
 
 uint64_t series_table_count(const struct series *series)
 {
-    return series_saturating_add(series->open.count, series->settled.count);
+    return series_saturating_add(series_open_count(series), series->settled.count);
 }
 
 uint64_t series_table_serial(const struct series *series)

@@ -45,7 +45,7 @@ typedef struct series_key (*series_parent_fn)(struct series_key key, void *conte
 struct series_table_config {
     uint64_t max_bytes; /* of everything the table allocates; at least SERIES_MAX_BYTES_MIN */
     uint64_t idle_ns;   /* series below OTHER without a call for so long are folded; 0: never */
-    uint64_t slice_ns;  /* e.g. 10 s; not 0 */
+    uint64_t slice_ns;  /* e.g. 10 s; not 0, and no time is beyond 2^45 of them */
     uint32_t slices;    /* closed slices kept beside the open one: 1 .. SERIES_SLICES_MAX, e.g. 6 */
     series_parent_fn parent; /* NULL: everything folds into OTHER */
     void *parent_context;
@@ -63,7 +63,7 @@ struct series_table_figures {
     uint64_t folded_evicted;
     uint64_t folded_asked; /* by series_table_fold */
     uint64_t halvings;
-    uint64_t records;
+    uint64_t records; /* samples, whatever their weight */
     uint64_t merges;
     uint64_t coarse_calls;  /* calls that found no memory: counted and summed, their latency known
                                to a power of two */
@@ -86,14 +86,23 @@ int series_table_add_probe(struct series_table *table, uint32_t probe) _must_che
 /* Drops all series of a probe. */
 void series_table_remove_probe(struct series_table *table, uint32_t probe);
 
+/* A call, and how many it stands for. */
+struct series_sample {
+    struct series_key key;
+    uint64_t latency_ns;
+    uint32_t weight; /* at least 1 */
+    bool error;
+};
+
 /*
- * Adds one call. now_ns (any monotonic clock; a step back counts as standing still) selects the
- * slice. Never loses the call: when memory is short it folds idle series, halves large sketches,
- * evicts (CLOCK: Corbato 1968), and at last counts calls in the reserve of OTHER, one counter per
- * power of two, which was allocated with the probe. Amortised O(1), at most 64 steps of the hand.
+ * Adds calls, in their order. now_ns (any monotonic clock; a step back counts as standing still)
+ * selects the slice. Never loses a call: when memory is short it folds idle series, halves large
+ * sketches, evicts (CLOCK: Corbato 1968), and at last counts calls in the reserve of OTHER, one
+ * counter per power of two, which was allocated with the probe. Amortised O(1) for each, at most 64
+ * steps of the hand.
  */
-void series_table_record(struct series_table *table, struct series_key key, uint64_t latency_ns,
-                         bool error, uint64_t now_ns);
+void series_table_record(struct series_table *table, const struct series_sample *samples,
+                         size_t count, uint64_t now_ns);
 /* The same for a ready-made stat (a delta of the kernel-side sketch). */
 void series_table_merge(struct series_table *table, struct series_key key,
                         const struct latency_stat *stat, uint64_t now_ns);

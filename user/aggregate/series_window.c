@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A call enters the open slice, its bucket first waiting in `pending`. When the slice's time is
+ * A call enters the open slice, mostly waiting in `pending` first. When the slice's time is
  * over its sketch is packed for the window and merged into the totals (`settled`). Every step that
  * needs memory has a second way that needs none: the reserve.
  */
@@ -21,6 +21,7 @@ void series_window_set_time(struct series_table *table, uint64_t now_ns)
     if (table->now_ns >= table->epoch_end_ns) {
         uint64_t slice_ns = table->config.slice_ns;
         table->epoch = table->now_ns / slice_ns;
+        table->epoch_begin_ns = table->epoch * slice_ns;
         if (__builtin_mul_overflow(table->epoch + 1, slice_ns, &table->epoch_end_ns))
             table->epoch_end_ns = UINT64_MAX;
     }
@@ -96,13 +97,14 @@ bool series_window_halve(struct series_table *table, struct series *series, uint
 /* --- the open slice ------------------------------------------------------------------------------
  */
 
-static int put_bucket(const struct series_table *table, struct sketch *sketch, uint32_t bucket)
+static int put_bucket(const struct series_table *table, struct sketch *sketch, uint32_t bucket,
+                      uint32_t count)
 {
-    if (sketch_try_record(sketch, bucket))
+    if (sketch_try_record(sketch, bucket, count))
         return 0;
     if (bucket >= LORIS_PAGE_BUCKETS && table->starved)
         return -ENOMEM;
-    return sketch_record(sketch, bucket, 1);
+    return sketch_record(sketch, bucket, count);
 }
 
 static void take_back(struct sketch *sketch, uint32_t bucket)
@@ -119,71 +121,90 @@ static void take_back(struct sketch *sketch, uint32_t bucket)
     sketch_page_store(page, slots, counts);
 }
 
-/* Pages lie scattered: fetching them all at once costs little more than fetching one. */
-static void prefetch_pages(const struct sketch *sketch)
-{
-    struct sketch_page *const *page = sketch->pages;
-    for (uint64_t rest = sketch->touched; rest; rest &= rest - 1, page++) {
-        __builtin_prefetch(*page, 1);
-        __builtin_prefetch((const char *)*page + 64, 1);
-    }
-}
-
-/* Puts what is pending into `sketch`: all of it, or with -ENOMEM none. */
-static int flush(struct series_table *table, struct series *series, struct sketch *sketch)
+/* Puts all buckets into the sketch, or with -ENOMEM none. */
+static int put_buckets(struct series_table *table, struct sketch *sketch, const uint16_t *buckets,
+                       unsigned count)
 {
     uint64_t before = sketch_heap_bytes(sketch);
+    unsigned put = 0;
     int status = 0;
-    uint8_t put = 0;
-    prefetch_pages(sketch);
-    for (; put < series->pending_count; put++) {
-        status = put_bucket(table, sketch, series->pending[put]);
-        if (status < 0)
+    while (put < count && status == 0) {
+        put += sketch_try_record_each(sketch, buckets + put, count - put);
+        if (put == count)
             break;
+        status = put_bucket(table, sketch, buckets[put], 1);
+        put += status == 0;
     }
     charge_change(table, before, sketch);
-    if (status < 0) {
-        while (put > 0)
-            take_back(sketch, series->pending[--put]);
+    while (status < 0 && put > 0)
+        take_back(sketch, buckets[--put]);
+    return status;
+}
+
+/* Moves what is pending into `into`: all of it, or with -ENOMEM none. */
+static int flush(struct series_table *table, struct series *series, struct latency_stat *into)
+{
+    struct series_pending *pending = &series->pending;
+    int status = put_buckets(table, &into->sketch, pending->buckets, pending->count);
+    if (status < 0)
         return status;
-    }
-    series->pending_count = 0;
+    struct latency_stat scalars = series_pending_scalars(pending);
+    series_add_scalars(into, &scalars);
+    series_pending_clear(pending);
     return 0;
+}
+
+void series_window_flush(struct series_table *table, struct series *series)
+{
+    int status = flush(table, series, &series->open);
+    (void)status; /* it stays pending */
 }
 
 static void reserve_open(struct series_table *table, struct series *series)
 {
-    series_reserve_absorb(table, series, &series->open, series->pending, series->pending_count);
-    series->pending_count = 0;
+    series_reserve_absorb(table, series, &series->open);
+    series_reserve_absorb_pending(table, series, &series->pending);
+    series_pending_clear(&series->pending);
     clear_stat(table, &series->open);
 }
 
 /* Gives the open slice to the reserve, window included. */
 static void spill(struct series_table *table, struct series *series)
 {
-    table->figures.window_lost += series->open.count;
+    table->figures.window_lost += series_open_count(series);
     reserve_open(table, series);
 }
 
-static void add_pending(struct series_table *table, struct series *series, uint32_t bucket)
+/* A call that `pending` is not made for. */
+static void record_at_once(struct series_table *table, struct series *series,
+                           const struct series_sample *sample)
 {
-    if (series->pending_count == SERIES_PENDING && flush(table, series, &series->open.sketch) < 0)
-        spill(table, series); /* without this call, which is not counted yet */
-    series->pending[series->pending_count++] = (uint16_t)bucket;
+    uint32_t bucket = loris_sketch_bucket(sample->latency_ns);
+    struct sketch *sketch = &series->open.sketch;
+    uint64_t before = sketch_heap_bytes(sketch);
+    int status = put_bucket(table, sketch, bucket, sample->weight);
+    charge_change(table, before, sketch);
+    if (status == 0) {
+        latency_stat_count(&series->open, sample->latency_ns, sample->error, sample->weight);
+        return;
+    }
+    struct latency_stat call;
+    latency_stat_init(&call);
+    latency_stat_count(&call, sample->latency_ns, sample->error, sample->weight);
+    series_reserve_add(table, series, bucket, &call);
+    table->figures.window_lost += sample->weight;
 }
 
-void series_window_record(struct series_table *table, struct series *series, uint64_t latency_ns,
-                          bool error)
+void series_window_record(struct series_table *table, struct series *series,
+                          const struct series_sample *sample)
 {
-    add_pending(table, series, loris_sketch_bucket(latency_ns));
-    struct latency_stat *open = &series->open;
-    open->count++;
-    open->errors += error;
-    open->sum_ns = series_saturating_add(open->sum_ns, latency_ns);
-    if (latency_ns < open->min_ns)
-        open->min_ns = latency_ns;
-    if (latency_ns > open->max_ns)
-        open->max_ns = latency_ns;
+    if (!series_pending_takes(sample)) {
+        record_at_once(table, series, sample);
+        return;
+    }
+    if (series->pending.count == SERIES_PENDING && flush(table, series, &series->open) < 0)
+        spill(table, series); /* without this call, which is not counted yet */
+    series_pending_add(&series->pending, (uint32_t)sample->latency_ns, sample->error);
 }
 
 void series_window_merge(struct series_table *table, struct series *series,
@@ -191,12 +212,17 @@ void series_window_merge(struct series_table *table, struct series *series,
 {
     if (!table->starved && merge_stat(table, &series->open, stat) == 0)
         return;
-    series_reserve_absorb(table, series, stat, NULL, 0);
+    series_reserve_absorb(table, series, stat);
     table->figures.window_lost += stat->count;
 }
 
 /* --- closing -------------------------------------------------------------------------------------
  */
+
+static uint64_t open_epoch(const struct series_table *table, const struct series *series)
+{
+    return series->last_ns / table->config.slice_ns;
+}
 
 static bool in_window(const struct series_table *table, uint64_t epoch)
 {
@@ -232,16 +258,16 @@ static bool sketch_is_empty(const struct sketch *sketch)
 /* Keeps what the window needs of the open slice; false when there is no memory for it. */
 static bool keep_slice(struct series_table *table, struct series *series)
 {
-    if (!in_window(table, series->open_epoch))
+    uint64_t epoch = open_epoch(table, series);
+    if (!in_window(table, epoch))
         return true;
     struct series_slice *slice = NULL;
     if (table->starved)
         return false;
-    if (series->pending_count == 0)
-        slice = series_slice_pack(&series->open, series->open_epoch);
-    else if (sketch_is_empty(&series->open.sketch))
-        slice = series_slice_pack_pending(&series->open, series->pending, series->pending_count,
-                                          series->open_epoch);
+    if (series->pending.count == 0)
+        slice = series_slice_pack(&series->open, epoch);
+    else if (series->open.count == 0)
+        slice = series_slice_pack_pending(&series->pending, series->open.sketch.halvings, epoch);
     if (!slice)
         return false;
     series_charge(table, series_slice_block_bytes(slice));
@@ -253,7 +279,7 @@ static bool keep_slice(struct series_table *table, struct series *series)
 static int settle(struct series_table *table, struct series *series)
 {
     struct latency_stat *open = &series->open, *settled = &series->settled;
-    if (series->pending_count > 0)
+    if (series->pending.count > 0)
         return -ENOMEM;
     if (sketch_is_empty(&settled->sketch) && settled->count == 0 &&
         settled->sketch.halvings <= open->sketch.halvings) {
@@ -273,12 +299,12 @@ static void close_open(struct series_table *table, struct series *series)
 {
     /* Few calls are packed as they wait, and put straight into the sketch of the totals; when a
      * flush fails, keep_slice and settle see what is still pending. */
-    bool few = sketch_is_empty(&series->open.sketch);
-    int status = few ? 0 : flush(table, series, &series->open.sketch);
+    bool few = series->open.count == 0;
+    int status = few ? 0 : flush(table, series, &series->open);
     if (!keep_slice(table, series))
-        table->figures.window_lost += series->open.count;
+        table->figures.window_lost += series_open_count(series);
     if (few)
-        status = flush(table, series, &series->settled.sketch);
+        status = flush(table, series, &series->settled);
     if (status < 0 || settle(table, series) < 0)
         reserve_open(table, series);
     while (series->open.sketch.halvings < series->settled.sketch.halvings)
@@ -287,11 +313,10 @@ static void close_open(struct series_table *table, struct series *series)
 
 void series_window_roll(struct series_table *table, struct series *series)
 {
-    if (series->open_epoch == table->epoch)
+    if (series->last_ns >= table->epoch_begin_ns)
         return;
-    if (series->open.count > 0)
+    if (series_open_count(series) > 0)
         close_open(table, series);
-    series->open_epoch = table->epoch;
     expire(table, series);
 }
 
@@ -309,25 +334,27 @@ static void absorb_settled(struct series_table *table, struct series *into, stru
         return;
     }
     if (merge_stat(table, &into->settled, &orphan->settled) < 0)
-        series_reserve_absorb(table, into, &orphan->settled, NULL, 0);
+        series_reserve_absorb(table, into, &orphan->settled);
 }
 
 static void absorb_open(struct series_table *table, struct series *into, struct series *orphan)
 {
-    if (orphan->open.count == 0)
-        return;
-    /* Room for the orphan's pending buckets first, so that only calls of `into` are spilt. */
-    if (into->pending_count + orphan->pending_count > SERIES_PENDING &&
-        flush(table, into, &into->open.sketch) < 0)
+    struct series_pending *to = &into->pending, *from = &orphan->pending;
+    /* Room for what is pending first, so that only calls of `into` are spilt. */
+    if (to->count + from->count > SERIES_PENDING && flush(table, into, &into->open) < 0)
         spill(table, into);
-    /* The few calls of a short life have no sketch: then this allocates nothing. */
-    if (merge_stat(table, &into->open, &orphan->open) < 0) {
+    /* The few calls of a short life are all pending: then this allocates nothing. */
+    if (orphan->open.count > 0 && merge_stat(table, &into->open, &orphan->open) < 0) {
         table->figures.window_lost += orphan->open.count;
-        series_reserve_absorb(table, into, &orphan->open, orphan->pending, orphan->pending_count);
-        return;
+        series_reserve_absorb(table, into, &orphan->open);
     }
-    for (uint8_t i = 0; i < orphan->pending_count; i++)
-        into->pending[into->pending_count++] = orphan->pending[i];
+    for (uint8_t i = 0; i < from->count; i++)
+        to->buckets[to->count++] = from->buckets[i];
+    to->errors += from->errors;
+    to->sum_ns += from->sum_ns;
+    to->min_ns = from->min_ns < to->min_ns ? from->min_ns : to->min_ns;
+    to->max_ns = from->max_ns > to->max_ns ? from->max_ns : to->max_ns;
+    series_pending_clear(from);
 }
 
 /* Slices move over as they are, or joined with that of the same time. Without memory for joining
@@ -374,9 +401,12 @@ void series_window_absorb(struct series_table *table, struct series *into, struc
 
 static int unpack_open(const struct series *series, struct latency_stat *into)
 {
+    const struct series_pending *pending = &series->pending;
     int status = latency_stat_merge(into, &series->open);
-    for (uint8_t i = 0; i < series->pending_count && status == 0; i++)
-        status = sketch_record(&into->sketch, series->pending[i], 1);
+    for (uint8_t i = 0; i < pending->count && status == 0; i++)
+        status = sketch_record(&into->sketch, pending->buckets[i], 1);
+    struct latency_stat scalars = series_pending_scalars(pending);
+    series_add_scalars(into, &scalars);
     return status;
 }
 
@@ -403,7 +433,7 @@ int series_table_window(const struct series_table *table, const struct series *s
             oldest = epoch - table->config.slices;
         if (oldest * slice_ns > from_ns)
             from_ns = oldest * slice_ns;
-        status = series->open_epoch >= oldest ? unpack_open(series, into) : 0;
+        status = open_epoch(table, series) >= oldest ? unpack_open(series, into) : 0;
         for (const struct series_slice *slice = series->slices;
              slice && slice->epoch >= oldest && status == 0; slice = slice->next)
             status = series_slice_unpack(slice, into);

@@ -121,6 +121,23 @@ static void drop_empty_pages(struct sketch *sketch)
     }
 }
 
+unsigned sketch_try_record_each(struct sketch *sketch, const uint16_t *buckets, unsigned count)
+{
+    struct sketch_page *pages[LORIS_SKETCH_PAGES] = {NULL};
+    struct sketch_page *const *next = sketch->pages;
+    unsigned halvings = sketch->halvings;
+    sketch_prefetch(sketch);
+    for (uint64_t rest = sketch->touched; rest; rest &= rest - 1)
+        pages[__builtin_ctzll(rest) + 1] = *next++;
+    for (unsigned i = 0; i < count; i++) {
+        struct sketch_page *page = pages[buckets[i] / LORIS_PAGE_BUCKETS];
+        unsigned slot = (buckets[i] % LORIS_PAGE_BUCKETS) >> halvings;
+        if (!page || !sketch_page_try_count(page, slot, 1))
+            return i;
+    }
+    return count;
+}
+
 int sketch_record_many(struct sketch *sketch, uint32_t bucket, uint64_t count)
 {
     assert(bucket < LORIS_SKETCH_BUCKETS);

@@ -50,9 +50,9 @@ static inline unsigned sketch_page_position(uint64_t touched, uint64_t bit)
 #endif
 }
 
-/* Counts one value of 2 ns or more whose page is there and whose counter has room; false: did
+/* Counts values of 2 ns or more whose page is there and whose counter has room; false: did
  * nothing, sketch_record has to. */
-static inline bool sketch_try_record(struct sketch *sketch, uint32_t bucket)
+static inline bool sketch_try_record(struct sketch *sketch, uint32_t bucket, uint32_t count)
 {
     if (bucket < LORIS_PAGE_BUCKETS || bucket >= LORIS_SKETCH_BUCKETS)
         return false;
@@ -61,8 +61,23 @@ static inline bool sketch_try_record(struct sketch *sketch, uint32_t bucket)
         return false;
 
     struct sketch_page *page = sketch->pages[sketch_page_position(sketch->touched, bit)];
-    return sketch_page_try_count(page, (bucket % LORIS_PAGE_BUCKETS) >> sketch->halvings);
+    return sketch_page_try_count(page, (bucket % LORIS_PAGE_BUCKETS) >> sketch->halvings, count);
 }
+
+/* Asks for all pages to be brought into the cache. They lie scattered: fetching them together costs
+ * little more than fetching one. */
+static inline void sketch_prefetch(const struct sketch *sketch)
+{
+    struct sketch_page *const *page = sketch->pages;
+    for (uint64_t rest = sketch->touched; rest; rest &= rest - 1, page++) {
+        __builtin_prefetch(*page, 1);
+        __builtin_prefetch((const char *)*page + LORIS_PAGE_BUCKETS, 1);
+    }
+}
+
+/* Counts values, one of each bucket, up to the first for which sketch_try_record would be false.
+ * Returns how many it counted. */
+unsigned sketch_try_record_each(struct sketch *sketch, const uint16_t *buckets, unsigned count);
 
 /* The rest of sketch_record: new pages, wider counters, many at once. */
 int sketch_record_many(struct sketch *sketch, uint32_t bucket, uint64_t count) _must_check_;
@@ -71,7 +86,7 @@ int sketch_record_many(struct sketch *sketch, uint32_t bucket, uint64_t count) _
  * count as 1 ns. -ENOMEM leaves the sketch unchanged. */
 static inline int _must_check_ sketch_record(struct sketch *sketch, uint32_t bucket, uint64_t count)
 {
-    if (count == 1 && sketch_try_record(sketch, bucket))
+    if (count <= UINT32_MAX && sketch_try_record(sketch, bucket, (uint32_t)count))
         return 0;
     return sketch_record_many(sketch, bucket, count);
 }

@@ -35,6 +35,30 @@ struct sketch_page *sketch_page_new(unsigned slots, unsigned width_log2)
     return page;
 }
 
+bool sketch_page_try_carry(struct sketch_page *page, unsigned slot, uint32_t times)
+{
+    void *counters = page->counters;
+    if (page->width_log2 == 1) {
+        uint16_t *counter = (uint16_t *)counters + slot;
+        bool fits = times <= (uint32_t)UINT16_MAX - *counter;
+        *counter = (uint16_t)(*counter + (fits ? times : 0));
+        return fits;
+    }
+    if (page->width_log2 == 2) {
+        uint32_t *counter = (uint32_t *)counters + slot;
+        bool fits = times <= UINT32_MAX - *counter;
+        *counter += fits ? times : 0;
+        return fits;
+    }
+    if (page->width_log2 == 3) {
+        uint64_t *counter = (uint64_t *)counters + slot;
+        bool fits = times <= UINT64_MAX - *counter;
+        *counter += fits ? times : 0;
+        return fits;
+    }
+    return false; /* a byte, which is full */
+}
+
 uint32_t sketch_page_chunk_bytes(size_t bytes)
 {
     /* 8 bytes of its own, multiples of 16, at least 32. */

@@ -18,24 +18,21 @@ struct sketch_page {
     uint64_t counters[];
 };
 
-/* Adds one where the counter has room; false: it has not, and stays. */
-static inline bool sketch_page_try_count(struct sketch_page *page, unsigned slot)
+/* The rest of sketch_page_try_count. */
+bool sketch_page_try_carry(struct sketch_page *page, unsigned slot, uint32_t times);
+
+/* Adds to the counter where it has room; false: it has not, and stays. */
+static inline bool sketch_page_try_count(struct sketch_page *page, unsigned slot, uint32_t times)
 {
-    void *counters = page->counters;
-    if (page->width_log2 == 0) {
-        uint8_t *counter = (uint8_t *)counters + slot;
-        return *counter != UINT8_MAX && ++*counter;
-    }
-    if (page->width_log2 == 1) {
-        uint16_t *counter = (uint16_t *)counters + slot;
-        return *counter != UINT16_MAX && ++*counter;
-    }
-    if (page->width_log2 == 2) {
-        uint32_t *counter = (uint32_t *)counters + slot;
-        return *counter != UINT32_MAX && ++*counter;
-    }
-    uint64_t *counter = (uint64_t *)counters + slot;
-    return *counter != UINT64_MAX && ++*counter;
+    /* Mostly the lowest byte has room, and where that lies needs no branch on the width. */
+    unsigned at = slot << page->width_log2;
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+        at += (1u << page->width_log2) - 1;
+    uint8_t *lowest = (uint8_t *)(void *)page->counters + at;
+    if (times > (uint32_t)UINT8_MAX - *lowest)
+        return sketch_page_try_carry(page, slot, times);
+    *lowest = (uint8_t)(*lowest + times);
+    return true;
 }
 
 /* All zero; NULL when out of memory. Freed with free(). */

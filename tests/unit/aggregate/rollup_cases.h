@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "aggregate/rollup.h"
+#include "record_call.h"
 
 #define SECOND 1000000000ull
 #define PROBE  3u
@@ -72,7 +73,7 @@ static inline void record_times(struct series_table *table, uint64_t pid, uint64
                                 uint64_t latency_ns, bool error, uint64_t now_ns)
 {
     while (times-- > 0)
-        series_table_record(table, key_of(SERIES_PROCESS, pid), latency_ns, error, now_ns);
+        record_call(table, key_of(SERIES_PROCESS, pid), latency_ns, error, now_ns);
 }
 
 static inline void count_in_kernel(struct series_table *table, uint64_t times, uint64_t latency_ns,
@@ -81,7 +82,7 @@ static inline void count_in_kernel(struct series_table *table, uint64_t times, u
     struct latency_stat delta;
     latency_stat_init(&delta);
     for (uint64_t i = 0; i < times; i++)
-        assert_int_equal(latency_stat_record(&delta, latency_ns, i < errors), 0);
+        assert_int_equal(latency_stat_record(&delta, latency_ns, i < errors, 1), 0);
     series_table_merge(table, key_of(SERIES_UNATTRIBUTED, 0), &delta, now_ns);
     latency_stat_done(&delta);
 }

@@ -134,12 +134,13 @@ static void random_operation(struct series_table *table, struct truth *truth, ui
             break;
         count_in_kernel(table, 10, latency, 3, now);
         for (unsigned i = 0; i < 10; i++)
-            assert_int_equal(latency_stat_record(&truth->all, latency, i < 3), 0);
+            assert_int_equal(latency_stat_record(&truth->all, latency, i < 3, 1), 0);
         break;
     default:
-        record_times(table, pid, 1, latency, latency % 5 == 0, now);
-        assert_int_equal(latency_stat_record(&truth->all, latency, latency % 5 == 0), 0);
-        truth->by_process[pid]++;
+        uint32_t weight = random_below(5) == 0 ? 1 + (uint32_t)random_below(300) : 1;
+        record_weighed(table, key_of(SERIES_PROCESS, pid), latency, latency % 5 == 0, weight, now);
+        assert_int_equal(latency_stat_record(&truth->all, latency, latency % 5 == 0, weight), 0);
+        truth->by_process[pid] += weight;
     }
 }
 
@@ -149,6 +150,7 @@ static void check_interval(const struct rollup *rows, const struct truth *truth,
     assert_int_equal(sum.count, truth->all.count);
     assert_int_equal(sum.errors, truth->all.errors);
     assert_int_equal(sum.sum_ns, truth->all.sum_ns);
+    assert_int_equal(sum.thinned_square, truth->all.thinned_square);
     assert_sketches_equal(&sum.sketch, &truth->all.sketch);
     latency_stat_done(&sum);
     for (size_t i = 0; i < rows->row_count; i++) {
@@ -175,7 +177,7 @@ static void run_intervals(uint64_t max_bytes, rollup_group_fn group, unsigned ro
             if (evicting && random_below(4) == 0) {
                 uint64_t pid = 1000 + random_below(100000);
                 record_times(table, pid, 1, 77, false, now);
-                assert_int_equal(latency_stat_record(&truth.all, 77, false), 0);
+                assert_int_equal(latency_stat_record(&truth.all, 77, false, 1), 0);
             }
         }
         struct rollup *rows = since(table, mark, now, group);

@@ -10,7 +10,7 @@ static void groups_by_process_unit_or_none(void **state)
     record_times(table, 1, 5, 100, false, 10); /* name 1, unit 1 */
     record_times(table, 4, 7, 200, true, 20);  /* name 4, unit 1 */
     record_times(table, 2, 7, 300, false, 30); /* name 2, unit 2 */
-    series_table_record(table, (struct series_key){PROBE + 1, SERIES_PROCESS, 1}, 9, false, 30);
+    record_call(table, (struct series_key){PROBE + 1, SERIES_PROCESS, 1}, 9, false, 30);
 
     struct rollup *rollup = read_rows(table, 0, 40, by_process);
     assert_int_equal(rollup->row_count, 3);
@@ -109,6 +109,32 @@ static void broken_down_rows_share_what_the_kernel_counted(void **state)
     }
 }
 
+static void a_row_that_answers_for_others_is_no_surer(void **state)
+{
+    (void)state;
+    struct series_table *table = new_table(1 << 20);
+    for (uint64_t i = 0; i < 100; i++)
+        record_weighed(table, key_of(SERIES_PROCESS, i % 2), 100, false, i % 2 ? 64 : 1, 1);
+    count_in_kernel(table, 10000, 200, 0, 1);
+    struct rollup *rollup = read_rows(table, 0, 2, by_process);
+    double before = latency_stat_rank_error(&find_row(rollup, SERIES_PROCESS, 1)->stat);
+    assert_true(before > 0.1 && before < 0.2);
+    rollup_spread(rollup);
+    const struct latency_stat *after = &find_row(rollup, SERIES_PROCESS, 1)->stat;
+    assert_true(after->count > 10000);
+    double change = latency_stat_rank_error(after) - before;
+    assert_true(change > -1e-4 && change < 1e-4);
+    assert_true(latency_stat_rank_error(&find_row(rollup, SERIES_PROCESS, 0)->stat) == 0);
+    rollup_free(rollup);
+
+    /* One row for all takes in what is exact, too: its error is smaller. */
+    rollup = read_rows(table, 0, 2, by_none);
+    rollup_spread(rollup);
+    assert_true(latency_stat_rank_error(&rollup->rows[0].stat) < before / 3);
+    rollup_free(rollup);
+    series_table_free(table);
+}
+
 static void what_nobody_is_known_for_stays_a_row_of_its_own(void **state)
 {
     (void)state;
@@ -165,6 +191,7 @@ int main(void)
         cmocka_unit_test(rows_without_calls_in_the_window_are_absent),
         cmocka_unit_test(one_row_for_all_is_exact_whoever_counted),
         cmocka_unit_test(broken_down_rows_share_what_the_kernel_counted),
+        cmocka_unit_test(a_row_that_answers_for_others_is_no_surer),
         cmocka_unit_test(what_nobody_is_known_for_stays_a_row_of_its_own),
         cmocka_unit_test(derives_what_an_answer_shows),
     };

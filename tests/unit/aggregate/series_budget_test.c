@@ -11,8 +11,8 @@ static void keeps_hot_series_while_cold_ones_pass_by(void **state)
     struct series_table *table = new_table(256 * 1024, 0, 3);
     assert_int_equal(series_table_add_probe(table, 1), 0);
     for (uint64_t i = 0; i < 200000; i++) {
-        series_table_record(table, process(1, i % 10), 1000 + i % 100, false, i);
-        series_table_record(table, process(1, 1000 + i), 500, false, i);
+        record_call(table, process(1, i % 10), 1000 + i % 100, false, i);
+        record_call(table, process(1, 1000 + i), 500, false, i);
     }
     for (uint64_t hot = 0; hot < 10; hot++)
         assert_int_equal(count_of(table, process(1, hot)), 20000);
@@ -27,10 +27,10 @@ static void folds_what_is_idle_and_nothing_else(void **state)
     struct series_table *table = new_table(1 << 20, 60 * SECOND, 3);
     assert_int_equal(series_table_add_probe(table, 1), 0);
     for (uint64_t pid = 0; pid < 100; pid++)
-        series_table_record(table, process(1, pid), 100, false, SECOND);
+        record_call(table, process(1, pid), 100, false, SECOND);
     for (uint64_t at = 2; at <= 61; at++) {
         series_table_sweep(table, at * SECOND - 1, 1000);
-        series_table_record(table, process(1, 7), 100, false, at * SECOND);
+        record_call(table, process(1, 7), 100, false, at * SECOND);
     }
     assert_int_equal(series_table_figures(table).folded_idle, 0);
     for (unsigned i = 0; i < 12; i++)
@@ -50,7 +50,7 @@ static void visits_no_more_series_than_a_sweep_may(void **state)
     struct series_table *table = new_table(1 << 20, SECOND, 3);
     assert_int_equal(series_table_add_probe(table, 1), 0);
     for (uint64_t pid = 0; pid < 100; pid++)
-        series_table_record(table, process(1, pid), 100, false, 0);
+        record_call(table, process(1, pid), 100, false, 0);
     series_table_sweep(table, 5 * SECOND, 10);
     assert_in_range(series_table_figures(table).folded_idle, 8, 10);
     series_table_free(table);
@@ -66,7 +66,7 @@ static void fifty_thousand_short_lives_fit_into_16_mib(void **state)
     uint64_t now = 0;
     for (uint64_t pid = 0; pid < 50000; pid++, now += SECOND / 1000)
         for (uint32_t call = 0; call < 40; call++)
-            series_table_record(table, process(call % 20, pid), 300 + call * 37 % 901, false, now);
+            record_call(table, process(call % 20, pid), 300 + call * 37 % 901, false, now);
     uint64_t calls = 0;
     for (uint32_t id = 0; id < table->count; id++)
         calls += series_table_count(series_at(table, id));
@@ -82,7 +82,7 @@ static void shrinks_to_a_smaller_budget(void **state)
     struct series_table *table = new_table(8 << 20, 0, 3);
     assert_int_equal(series_table_add_probe(table, 1), 0);
     for (uint64_t i = 0; i < 100000; i++)
-        series_table_record(table, process(1, i % 5000), i % 4000, false, i);
+        record_call(table, process(1, i % 5000), i % 4000, false, i);
     assert_true(series_table_figures(table).bytes > 1 << 20);
     series_table_set_max_bytes(table, 100 * 1024);
     for (uint64_t i = 0; i < 1000; i++)
@@ -108,9 +108,11 @@ static void counts_on_when_probes_alone_fill_the_budget(void **state)
     uint64_t now = 0, count = 0, sum = 0;
     for (unsigned i = 0; i < 300000; i++, now += SECOND / 100) {
         uint64_t latency = random_u64() >> (20 + random_below(44));
-        series_table_record(table, process((uint32_t)random_below(probes), i), latency, false, now);
-        count++;
-        sum += latency;
+        uint32_t weight = latency >> 32 == 0 ? 1 + (uint32_t)random_below(4) : 1;
+        record_weighed(table, process((uint32_t)random_below(probes), i), latency, false, weight,
+                       now);
+        count += weight;
+        sum += latency * weight;
     }
     struct summing summing = {.table = table};
     latency_stat_init(&summing.stat);
@@ -137,13 +139,14 @@ static void a_body_that_may_lack_memory(void *context)
     if (status == 0) {
         struct latency_stat delta;
         latency_stat_init(&delta);
-        bool filled = latency_stat_record(&delta, 77, true) == 0;
+        bool filled = latency_stat_record(&delta, 77, true, 1) == 0;
         uint64_t count = 0, sum = 0;
         for (uint64_t i = 0; i < 400; i++) {
             uint64_t latency = (i * 37) % 200, now = i / 10;
-            series_table_record(table, process(1, i < 200 ? 1 : i % 3), latency, i % 2, now);
-            count++;
-            sum += latency;
+            uint32_t weight = i % 5 == 0 ? 1 + (uint32_t)i : 1;
+            record_weighed(table, process(1, i < 200 ? 1 : i % 3), latency, i % 2, weight, now);
+            count += weight;
+            sum += latency * weight;
             if (i % 100 == 50)
                 series_table_fold(table, process(1, i % 3), now);
             if (i % 150 == 60)
@@ -163,7 +166,7 @@ static void a_body_that_may_lack_memory(void *context)
         for (uint32_t id = 0; id < table->count; id++) {
             const struct series *series = series_at(table, id);
             counted += series_table_count(series);
-            summed += series->open.sum_ns + series->settled.sum_ns;
+            summed += series->pending.sum_ns + series->open.sum_ns + series->settled.sum_ns;
         }
         assert_int_equal(counted, count);
         assert_int_equal(summed, sum);
@@ -207,7 +210,7 @@ static void an_answer_without_memory_says_so(void **state)
     assert_int_equal(series_table_new(&config, &table), 0);
     assert_int_equal(series_table_add_probe(table, 1), 0);
     for (uint64_t i = 0; i < 450; i++)
-        series_table_record(table, process(1, 1), i * i, false, i / 10);
+        record_call(table, process(1, 1), i * i, false, i / 10);
     assert_in_range(failing_alloc_each(a_window_that_may_lack_memory, table), 3, 100);
     series_table_free(table);
 }

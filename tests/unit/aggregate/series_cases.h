@@ -10,6 +10,7 @@
 
 #include "aggregate/series_internal.h"
 #include "aggregate/series_table.h"
+#include "record_call.h"
 
 #define SECOND 1000000000ull
 
@@ -101,8 +102,9 @@ static inline void assert_sound(const struct series_table *table)
     for (uint32_t id = 0; id < table->count; id++) {
         const struct series *series = series_at(table, id);
         assert_ptr_equal(series_table_find(table, series->key), series);
-        assert_int_equal(sketch_count(&series->open.sketch) + series->pending_count,
-                         series->open.count);
+        assert_int_equal(sketch_count(&series->open.sketch), series->open.count);
+        assert_true(series->pending.count <= SERIES_PENDING);
+        assert_true(series->pending.errors <= series->pending.count);
     }
 }
 
@@ -121,6 +123,7 @@ static inline void assert_stats_equal(const struct latency_stat *is,
     assert_int_equal(is->sum_ns, expected->sum_ns);
     assert_int_equal(is->min_ns, expected->min_ns);
     assert_int_equal(is->max_ns, expected->max_ns);
+    assert_int_equal(is->thinned_square, expected->thinned_square);
     assert_int_equal(sketch_count(&is->sketch), expected->count);
     if (is->sketch.halvings == expected->sketch.halvings) {
         double sums[2] = {0, 0};

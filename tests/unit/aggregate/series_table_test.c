@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "loris/event.h"
 #include "series_cases.h"
 
 #include <errno.h>
@@ -79,12 +80,32 @@ static void free_model(struct model *model)
 
 /* --- random operations ------------------------------------------------------------------------ */
 
-static void model_record(struct model *model, struct series_key key, uint64_t latency_ns,
-                         bool error)
+/* Mostly a batch of one, at times of many; mostly of weight 1. */
+static void record_batch(struct series_table *table, struct model *model, uint64_t pids,
+                         uint64_t now)
 {
-    assert_int_equal(latency_stat_record(&model->probes[key.probe], latency_ns, error), 0);
-    if (model->count < MODEL_SERIES) /* kept in one of the two tests */
-        assert_int_equal(latency_stat_record(model_stat(model, key), latency_ns, error), 0);
+    enum { MOST = 300 };
+    struct series_sample samples[MOST];
+    uint64_t count = random_below(20) ? 1 : random_below(MOST + 1);
+    for (uint64_t i = 0; i < count; i++) {
+        struct series_sample *sample = &samples[i];
+        *sample = (struct series_sample){
+            .key = process((uint32_t)random_below(PROBES), random_below(pids)),
+            .latency_ns = random_latency(),
+            .weight = 1,
+            .error = random_below(11) == 0,
+        };
+        if (random_below(8) == 0 && sample->latency_ns < 1ull << 36)
+            sample->weight = 1 + (uint32_t)random_below(LORIS_WEIGHT_MAX);
+        assert_int_equal(latency_stat_record(&model->probes[sample->key.probe], sample->latency_ns,
+                                             sample->error, sample->weight),
+                         0);
+        if (model->count < MODEL_SERIES) /* kept in one of the two tests */
+            assert_int_equal(latency_stat_record(model_stat(model, sample->key), sample->latency_ns,
+                                                 sample->error, sample->weight),
+                             0);
+    }
+    series_table_record(table, samples, count, now);
 }
 
 static void merge_delta(struct series_table *table, struct model *model, bool exact, uint64_t now)
@@ -93,7 +114,7 @@ static void merge_delta(struct series_table *table, struct model *model, bool ex
     latency_stat_init(&delta);
     struct series_key key = {(uint32_t)random_below(PROBES), SERIES_UNATTRIBUTED, 0};
     for (uint64_t calls = random_below(30); calls > 0; calls--)
-        assert_int_equal(latency_stat_record(&delta, random_latency(), calls % 7 == 0), 0);
+        assert_int_equal(latency_stat_record(&delta, random_latency(), calls % 7 == 0, 1), 0);
     series_table_merge(table, key, &delta, now);
     assert_int_equal(latency_stat_merge(&model->probes[key.probe], &delta), 0);
     if (exact && delta.count)
@@ -111,7 +132,7 @@ static void each_series_is_that_of_the_model_whatever_is_folded(void **state)
         assert_int_equal(series_table_add_probe(table, probe), 0);
 
     uint64_t now = 5;
-    for (unsigned i = 0; i < 300000; i++) {
+    for (unsigned i = 0; i < 50000; i++) {
         now += random_below(SECOND / 100);
         uint32_t probe = (uint32_t)random_below(PROBES);
         struct series_key key = process(probe, random_below(100));
@@ -139,13 +160,10 @@ static void each_series_is_that_of_the_model_whatever_is_folded(void **state)
             model_forget_probe(model, probe);
             assert_int_equal(series_table_add_probe(table, probe), 0);
             break;
-        default: {
-            uint64_t latency = random_latency();
-            series_table_record(table, key, latency, i % 11 == 0, now);
-            model_record(model, key, latency, i % 11 == 0);
+        default:
+            record_batch(table, model, 100, now);
         }
-        }
-        if (i % 30000 != 0)
+        if (i % 5000 != 0)
             continue;
         assert_sound(table);
         for (unsigned s = 0; s < model->count; s++) {
@@ -174,8 +192,8 @@ static void sums_of_a_probe_survive_a_million_operations_in_little_memory(void *
         assert_int_equal(series_table_add_probe(table, probe), 0);
 
     uint64_t now = 5;
-    for (unsigned i = 0; i < 1000000; i++) {
-        now += random_below(SECOND / 1000);
+    for (unsigned i = 0; i < 150000; i++) {
+        now += random_below(SECOND / 200);
         uint32_t probe = (uint32_t)random_below(PROBES);
         struct series_key key = process(probe, random_below(random_below(2) ? 20 : 100000));
         switch (random_below(300)) {
@@ -188,6 +206,7 @@ static void sums_of_a_probe_survive_a_million_operations_in_little_memory(void *
             merge_delta(table, model, false, now);
             break;
         case 2:
+            now += random_below(10) ? 0 : 25 * SECOND;
             series_table_sweep(table, now, 50);
             break;
         case 3:
@@ -199,13 +218,10 @@ static void sums_of_a_probe_survive_a_million_operations_in_little_memory(void *
             model->count = MODEL_SERIES;
             assert_int_equal(series_table_add_probe(table, probe), 0);
             break;
-        default: {
-            uint64_t latency = random_latency();
-            series_table_record(table, key, latency, i % 11 == 0, now);
-            model_record(model, key, latency, i % 11 == 0);
+        default:
+            record_batch(table, model, random_below(2) ? 20 : 100000, now);
         }
-        }
-        if (i % 50000 != 0)
+        if (i % 7500 != 0)
             continue;
         assert_sound(table);
         for (uint32_t each = 0; each < PROBES; each++)
@@ -240,10 +256,10 @@ static void refuses_what_it_cannot_do(void **state)
     assert_int_equal(series_table_new(&config, &table), 0);
     assert_int_equal(series_table_add_probe(table, 1), 0);
     assert_int_equal(series_table_add_probe(table, 1), -EEXIST);
-    series_table_record(table, process(2, 1), 1, false, 1);
+    record_call(table, process(2, 1), 1, false, 1);
     assert_int_equal(series_table_figures(table).refused_calls, 1);
     /* without a parent function everything folds into OTHER */
-    series_table_record(table, process(1, 1), 1, false, 1);
+    record_call(table, process(1, 1), 1, false, 1);
     series_table_fold(table, process(1, 1), 1);
     assert_int_equal(count_of(table, series_other_key(1)), 1);
     series_table_free(table);
@@ -262,7 +278,7 @@ static void a_parent_that_is_no_coarser_counts_as_other(void **state)
     struct series_table *table = new_table(1 << 20, 0, 3);
     table->config.parent = useless_parent;
     assert_int_equal(series_table_add_probe(table, 1), 0);
-    series_table_record(table, process(1, 1), 1, false, 1);
+    record_call(table, process(1, 1), 1, false, 1);
     series_table_fold(table, process(1, 1), 1);
     assert_int_equal(count_of(table, series_other_key(1)), 1);
     series_table_free(table);
@@ -281,7 +297,7 @@ static void a_seed_of_its_own_defeats_chosen_collisions(void **state)
     uint64_t pids[KEYS];
     unsigned found = 0;
     for (uint64_t pid = 0; found < KEYS; pid++) {
-        series_table_record(chosen, process(1, pid), 5, false, 0);
+        record_call(chosen, process(1, pid), 5, false, 0);
         bool collides = (series_table_find(chosen, process(1, pid))->hash & 1023) == 17;
         series_table_fold(chosen, process(1, pid), 0);
         if (collides)
@@ -289,8 +305,8 @@ static void a_seed_of_its_own_defeats_chosen_collisions(void **state)
     }
     unsigned homes[1024] = {0}, worst = 0;
     for (unsigned i = 0; i < KEYS; i++) {
-        series_table_record(chosen, process(1, pids[i]), 5, false, 0);
-        series_table_record(other, process(1, pids[i]), 5, false, 0);
+        record_call(chosen, process(1, pids[i]), 5, false, 0);
+        record_call(other, process(1, pids[i]), 5, false, 0);
         unsigned home = series_table_find(other, process(1, pids[i]))->hash & 1023;
         worst = ++homes[home] > worst ? homes[home] : worst;
     }
@@ -310,8 +326,8 @@ static void a_word_that_meets_its_key_does_not_swallow_the_other(void **state)
     (void)state;
     struct series_table *table = new_table(8 << 20, 0, 11);
     assert_int_equal(series_table_add_probe(table, 1), 0);
-    uint32_t probe = (uint32_t)(table->hash_keys[0] >> 32);
-    uint32_t level = (uint32_t)table->hash_keys[0];
+    uint32_t probe = (uint32_t)table->hash_keys[0];
+    uint32_t level = (uint32_t)(table->hash_keys[0] >> 32);
     unsigned same = 0;
     uint32_t id, before = 0;
     for (uint64_t who = 0; who < 1000; who++) {

@@ -8,6 +8,7 @@
 
 #include "aggregate/series_internal.h"
 #include "aggregate/series_table.h"
+#include "record_call.h"
 
 #define SLICE 100u /* ns */
 
@@ -42,6 +43,7 @@ static struct series_table *new_table(uint32_t slices)
 struct call {
     uint64_t at_ns, latency_ns;
     bool error;
+    uint32_t weight;
 };
 
 struct call_log {
@@ -53,17 +55,20 @@ static void record(struct series_table *table, struct call_log *log, uint64_t la
                    uint64_t now_ns)
 {
     assert_true(log->count < CALLS_MAX);
-    log->calls[log->count++] = (struct call){now_ns, latency_ns, latency_ns % 3 == 0};
-    series_table_record(table, someone, latency_ns, latency_ns % 3 == 0, now_ns);
+    uint32_t weight = random_below(4) == 0 ? 1 + (uint32_t)random_below(4095) : 1;
+    log->calls[log->count++] = (struct call){now_ns, latency_ns, latency_ns % 3 == 0, weight};
+    record_weighed(table, someone, latency_ns, latency_ns % 3 == 0, weight, now_ns);
 }
 
 static struct latency_stat expected_stat(const struct call_log *log, uint64_t from_ns)
 {
     struct latency_stat stat;
     latency_stat_init(&stat);
-    for (unsigned i = log->count; i-- > 0 && log->calls[i].at_ns >= from_ns;)
-        assert_int_equal(latency_stat_record(&stat, log->calls[i].latency_ns, log->calls[i].error),
+    for (unsigned i = log->count; i-- > 0 && log->calls[i].at_ns >= from_ns;) {
+        const struct call *call = &log->calls[i];
+        assert_int_equal(latency_stat_record(&stat, call->latency_ns, call->error, call->weight),
                          0);
+    }
     return stat;
 }
 
@@ -74,6 +79,7 @@ static void assert_same(const struct latency_stat *is, const struct latency_stat
     assert_int_equal(is->sum_ns, expected->sum_ns);
     assert_int_equal(is->min_ns, expected->min_ns);
     assert_int_equal(is->max_ns, expected->max_ns);
+    assert_int_equal(is->thinned_square, expected->thinned_square);
     static const double quantiles[] = {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999};
     uint64_t values[8], expected_values[8];
     latency_stat_quantiles(is, quantiles, 8, values);
@@ -158,9 +164,10 @@ static void a_clock_that_stands_still_or_steps_back_stays_in_its_slice(void **st
     for (unsigned i = 0; i < 1000; i++)
         record(table, log, i, 1050);
     assert_window(table, someone, log, 1, 1050);
-    series_table_record(table, someone, 1, false, 20);
-    assert_int_equal(series_table_find(table, someone)->open_epoch, 10);
-    assert_int_equal(series_table_find(table, someone)->open.count, 1001);
+    uint64_t calls = series_open_count(series_table_find(table, someone));
+    record_call(table, someone, 1, false, 20);
+    assert_int_equal(series_table_find(table, someone)->last_ns, 1050);
+    assert_int_equal(series_open_count(series_table_find(table, someone)), calls + 1);
     free(log);
     series_table_free(table);
 }
@@ -170,18 +177,18 @@ static void slices_that_left_the_window_are_freed_on_the_next_touch(void **state
     (void)state;
     struct series_table *table = new_table(6);
     for (uint64_t now = 0; now < 20 * SLICE; now++)
-        series_table_record(table, someone, now % 7, false, now);
+        record_call(table, someone, now % 7, false, now);
     const struct series *series = series_table_find(table, someone);
     unsigned slices = 0;
     for (const struct series_slice *slice = series->slices; slice; slice = slice->next)
         slices++;
     assert_int_equal(slices, 6);
-    series_table_record(table, someone, 1, false, 1000 * SLICE);
+    record_call(table, someone, 1, false, 1000 * SLICE);
     assert_null(series_table_find(table, someone)->slices);
     series_table_sweep(table, 2000 * SLICE, 10);
     series = series_table_find(table, someone);
     assert_null(series->slices);
-    assert_int_equal(series->open.count, 0);
+    assert_int_equal(series_open_count(series), 0);
     assert_int_equal(series_table_count(series), 20 * SLICE + 1);
     series_table_free(table);
 }
@@ -197,10 +204,10 @@ static void folding_takes_the_windows_along(void **state)
     for (unsigned i = 0; i < 20000; i++) {
         now += random_below(20) == 0 ? random_below(30) : 0;
         uint64_t latency = 1 + random_below(3000);
-        log->calls[log->count++] = (struct call){now, latency, false};
+        log->calls[log->count++] = (struct call){now, latency, false, 1};
         struct series_key key = someone;
         key.who = random_below(5);
-        series_table_record(table, key, latency, false, now);
+        record_call(table, key, latency, false, now);
         if (random_below(100) == 0)
             series_table_fold(table, key, now);
         if (i % 200 != 0)
@@ -231,7 +238,7 @@ static void packs_and_joins_any_sketch_at_any_resolution(void **state)
             uint64_t calls = 1 + random_below(200), bits = 1 + random_below(63);
             while (calls-- > 0)
                 assert_int_equal(
-                    latency_stat_record(&stats[i], random_below(1ull << bits), calls % 2), 0);
+                    latency_stat_record(&stats[i], random_below(1ull << bits), calls % 2, 1), 0);
             for (uint64_t many = random_below(3); many > 0; many--) {
                 uint64_t count = random_below(1ull << random_below(60));
                 assert_int_equal(
@@ -270,7 +277,7 @@ static void extreme_values_survive_packing(void **state)
     latency_stat_init(&unpacked);
     static const uint64_t values[] = {0, 1, 2, 3, 1ull << 63, (1ull << 63) + 1, UINT64_MAX};
     for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++)
-        assert_int_equal(latency_stat_record(&stat, values[i], true), 0);
+        assert_int_equal(latency_stat_record(&stat, values[i], true, 1), 0);
     struct series_slice *slice = series_slice_pack(&stat, UINT64_MAX);
     assert_non_null(slice);
     assert_int_equal(series_slice_unpack(slice, &unpacked), 0);
@@ -289,9 +296,8 @@ static void a_series_with_a_full_window_stays_below_3_kb(void **state)
     struct series_key key = someone;
     for (uint64_t now = 0; now < 10 * SLICE; now++)
         for (key.who = 0; key.who < 200; key.who++)
-            series_table_record(table, key,
-                                100 + random_below(300) + random_below(1 + random_below(3000)),
-                                false, now);
+            record_call(table, key, 100 + random_below(300) + random_below(1 + random_below(3000)),
+                        false, now);
     struct series_table_figures figures = series_table_figures(table);
     assert_in_range(figures.bytes / figures.series_count, 500, 2700);
     series_table_free(table);

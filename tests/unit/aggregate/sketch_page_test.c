@@ -52,14 +52,34 @@ static void sums_full_counters_without_a_carry_lost(void **state)
     }
 }
 
+/* Around every carry from one byte to the next, and at the end. */
+static void counts_many_at_once_at_every_width(void **state)
+{
+    (void)state;
+    static const uint32_t times[] = {0, 1, 2, 200, 255, 256, 257, 4095, 65535, 65536, UINT32_MAX};
+    for (unsigned width = 0; width < WIDTHS; width++) {
+        for (unsigned bit = 0; bit <= 8u << width; bit += 8) {
+            for (unsigned t = 0; t < sizeof(times) / sizeof(times[0]); t++) {
+                uint64_t begin = bit == 0 ? 0 : (UINT64_MAX >> (64 - bit)) - 200, counts[8];
+                _cleanup_free_ struct sketch_page *page = page_with(8, width, begin);
+                bool fits = times[t] <= greatest[width] - begin;
+                assert_true(sketch_page_try_count(page, 3, times[t]) == fits);
+                sketch_page_load(page, 8, counts);
+                for (unsigned i = 0; i < 8; i++)
+                    assert_true(counts[i] == begin + (fits && i == 3 ? times[t] : 0));
+            }
+        }
+    }
+}
+
 static void counts_up_to_the_width_and_refuses_then(void **state)
 {
     (void)state;
     for (unsigned width = 0; width < WIDTHS; width++) {
         _cleanup_free_ struct sketch_page *page = page_with(8, width, greatest[width] - 1);
         uint64_t counts[8];
-        assert_true(sketch_page_try_count(page, 3));
-        assert_false(sketch_page_try_count(page, 3));
+        assert_true(sketch_page_try_count(page, 3, 1));
+        assert_false(sketch_page_try_count(page, 3, 1));
         sketch_page_load(page, 8, counts);
         for (unsigned i = 0; i < 8; i++)
             assert_true(counts[i] == greatest[width] - (i != 3));
@@ -84,7 +104,7 @@ static void adds_words_unless_a_counter_is_half_full(void **state)
                 assert_true(counts[i] == 2 * half);
             for (unsigned i = 0; i < slots; i++) {
                 _cleanup_free_ struct sketch_page *c = page_with(slots, width, half);
-                assert_true(sketch_page_try_count(c, i));
+                assert_true(sketch_page_try_count(c, i, 1));
                 assert_false(sketch_page_can_add(b, c, slots));
                 assert_false(sketch_page_can_add(c, b, slots));
             }
@@ -128,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loads_what_was_stored_at_every_width_and_size),
         cmocka_unit_test(sums_full_counters_without_a_carry_lost),
+        cmocka_unit_test(counts_many_at_once_at_every_width),
         cmocka_unit_test(counts_up_to_the_width_and_refuses_then),
         cmocka_unit_test(adds_words_unless_a_counter_is_half_full),
         cmocka_unit_test(widens_and_halves_without_losing_a_count),

@@ -241,6 +241,39 @@ static void clearing_keeps_the_resolution_and_done_does_not(void **state)
     assert_int_equal(sketch_heap_bytes(&sketch), 0);
 }
 
+static void records_each_up_to_the_first_that_needs_memory(void **state)
+{
+    (void)state;
+    struct random_source source = {.state = 9};
+    for (unsigned round = 0; round < 20; round++) {
+        struct sketch one = {0}, each = {0};
+        uint16_t buckets[40];
+        for (uint64_t i = random_u64(&source) % 7; i > 0; i--) {
+            sketch_halve(&one);
+            sketch_halve(&each);
+        }
+        for (unsigned i = 0; i < 600; i++) {
+            unsigned count = (unsigned)(random_u64(&source) % 41), put = 0;
+            for (unsigned b = 0; b < count; b++)
+                buckets[b] = (uint16_t)loris_sketch_bucket(random_u64(&source) % 900);
+            while (put < count) {
+                put += sketch_try_record_each(&each, buckets + put, count - put);
+                assert_true(put <= count);
+                if (put < count) {
+                    assert_false(sketch_try_record(&each, buckets[put], 1));
+                    assert_int_equal(sketch_record(&each, buckets[put++], 1), 0);
+                }
+            }
+            for (unsigned b = 0; b < count; b++)
+                assert_int_equal(sketch_record(&one, buckets[b], 1), 0);
+        }
+        assert_same(&one, &each);
+        assert_bytes_add_up(&each);
+        sketch_done(&one);
+        sketch_done(&each);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +287,7 @@ int main(void)
         cmocka_unit_test(an_empty_sketch_answers_zero_and_owns_nothing),
         cmocka_unit_test(extremes_enclose_every_value_as_tightly_as_the_buckets),
         cmocka_unit_test(walk_ascends_and_tells_the_layouts_bounds),
+        cmocka_unit_test(records_each_up_to_the_first_that_needs_memory),
         cmocka_unit_test(clearing_keeps_the_resolution_and_done_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
