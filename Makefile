@@ -218,6 +218,50 @@ check: deps-check ## install what is missing, build with gcc and clang, run all 
 	$(QUIET)$(MAKE) --no-print-directory WERROR=1 VARIANT=asan unit-binaries
 	$(QUIET)tests/run
 
+# --- benchmarks ------------------------------------------------------------------------------
+
+# tests/bench/run.py drives these; figures go to build/bench. BENCH='user syscall' selects rows.
+BENCH ?=
+BENCH_BUILD := build/bench
+BENCH_PROGRAMS := $(addprefix $(BENCH_BUILD)/,bench_target bench_floor bench_source \
+	$(patsubst tests/bench/%.c,%,$(wildcard tests/bench/record_bench.c)))
+
+$(BENCH_BUILD)/%.bpf.o: tests/bench/%.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(QUIET)$(BPF_CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BENCH_BUILD)/%.skel.h: $(BENCH_BUILD)/%.bpf.o
+	$(call say,SKELETON,$@)
+	$(QUIET)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.new && mv $@.new $@
+
+$(BENCH_BUILD)/%.o: tests/bench/%.c Makefile | $(BENCH_BUILD)/floor.skel.h $(BENCH_BUILD)/source.skel.h
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(QUIET)$(CC) $(CFLAGS_ALL) -I$(BENCH_BUILD) -c $< -o $@
+
+# No sanitizer, no stage: what is watched is a program like any other.
+$(BENCH_BUILD)/bench_target: tests/bench/bench_target.c tests/bench/bench_functions.S Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(QUIET)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread $(filter %.c %.S,$^) -o $@
+
+$(BENCH_BUILD)/%: $(BENCH_BUILD)/%.o $(STAGE_OBJECTS)
+	$(call say,LINK,$@)
+	$(QUIET)$(CC) $(LINK) $^ $(LIBS_AGENT) -o $@
+
+.SECONDARY: $(foreach part,floor source,$(BENCH_BUILD)/$(part).bpf.o $(BENCH_BUILD)/$(part).skel.h) \
+	$(BENCH_PROGRAMS:%=%.o)
+
+.PHONY: bench-programs
+bench-programs: $(BENCH_PROGRAMS)
+
+.PHONY: bench
+bench: ## measure loris beside other tools, about 15 minutes (root); BENCH='ROW...' selects
+	$(QUIET)sh packaging/install-deps.sh build run bench
+	$(QUIET)$(MAKE) --no-print-directory all bench-programs
+	$(QUIET)python3 tests/bench/run.py $(BENCH)
+
 # --- installation ----------------------------------------------------------------------------
 
 BINDIR := $(PREFIX)/bin

@@ -22,6 +22,11 @@ TEST_PACKAGES="
     redis-server redis-tools sqlite3 postgresql postgresql-client libpq5
     qemu-system-x86 busybox-static cpio"
 
+# What `make bench` measures loris against. A newer bpftrace and the kernel headers for bcc are
+# unpacked into a folder by the bench itself, for they are of other suites than the system's.
+BENCH_PACKAGES="
+    python3 bpftrace bpfcc-tools libbpf-tools linux-perf strace"
+
 # Of these, the ones that would run from now on. They are installed for their programs only.
 TEST_SERVICES="redis-server postgresql"
 
@@ -32,10 +37,11 @@ log=
 
 usage() {
     cat <<END
-usage: sh packaging/install-deps.sh [--print] build|run|test...
+usage: sh packaging/install-deps.sh [--print] build|run|test|bench...
   build    compiler, BPF tools and libraries
   run      the libraries that lorisd and loris load
   test     what \`make check\` needs, besides build
+  bench    what \`make bench\` needs, besides build
   --print  print the packages, one a line; install nothing
 LORIS_SKIP_DEPS=1 in the environment: do nothing, everything is there already.
 END
@@ -56,6 +62,7 @@ packages_of() {
         build) echo "$BUILD_PACKAGES" ;;
         run) echo "$RUN_PACKAGES" ;;
         test) echo "$TEST_PACKAGES" ;;
+        bench) echo "$BENCH_PACKAGES" ;;
         esac
     done | tr -s ' ' '\n' | sed '/^$/d' | LC_ALL=C sort -u
 }
@@ -135,7 +142,7 @@ print=
 groups=
 for word in "$@"; do
     case $word in
-    build | run | test) groups="${groups:+$groups }$word" ;;
+    build | run | test | bench) groups="${groups:+$groups }$word" ;;
     --print) print=yes ;;
     -h | --help)
         usage

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian kernel packages for the emulator: downloaded into a cache folder, never installed.
-
-apt works on a private state of its own, so the machine's package lists stay as they are; only
-its proxies, mirrors and keys are used.
-"""
+"""Debian kernel packages for the emulator: downloaded into a cache folder, never installed."""
 
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from debian_archive import PrivateApt, Unavailable, last_line  # noqa: E402  (through that path)
 
 # Which suites hold a kernel series. Security comes with its suite: it has the newest of a series.
 SUITES = {
@@ -18,10 +16,6 @@ SUITES = {
     "6.12": ["bookworm-backports"],
     "sid": ["sid"],
 }
-
-
-class Unavailable(Exception):
-    """The kernel cannot be had here; the run is skipped, not failed."""
 
 
 def fetch(series, cache):
@@ -32,7 +26,7 @@ def fetch(series, cache):
         return found
     if series not in SUITES:
         raise Unavailable(f"no Debian suite is known for kernel {series}")
-    apt = _PrivateApt(folder / "apt", SUITES[series])
+    apt = PrivateApt(folder / "apt", SUITES[series])
     try:
         apt.run("apt-get", "update")
         package = _package_with_image(apt)
@@ -40,7 +34,7 @@ def fetch(series, cache):
         archives = sorted(folder.glob("linux-*.deb"))
         subprocess.run(["dpkg", "-x", str(archives[-1]), str(folder / "root")], check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError) as error:
-        raise Unavailable(f"kernel {series} cannot be downloaded: {_last_line(error)}") from error
+        raise Unavailable(f"kernel {series} cannot be downloaded: {last_line(error)}") from error
     for archive in archives:
         archive.unlink()
     shutil.rmtree(folder / "apt")
@@ -71,60 +65,3 @@ def _package_with_image(apt):
 
 def _version_of(name):
     return [int(number) for number in re.findall(r"\d+", name.split("cloud")[0])]
-
-
-class _PrivateApt:
-    def __init__(self, folder, suites):
-        self.folder = folder
-        for part in ("lists/partial", "archives/partial", "etc"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        (folder / "status").touch()
-        mirrors = _mirrors()
-        lines = []
-        for suite in suites:
-            mirror = mirrors.get("security" if suite.endswith("-security") else "main")
-            if mirror:
-                lines.append(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n")
-        (folder / "etc" / "sources.list").write_text("".join(lines))
-
-    def run(self, tool, *arguments, cwd=None):
-        options = {
-            "Dir::State": self.folder,
-            "Dir::State::lists": self.folder / "lists",
-            "Dir::State::status": self.folder / "status",
-            "Dir::Cache": self.folder,
-            "Dir::Etc::sourcelist": self.folder / "etc" / "sources.list",
-            "Dir::Etc::sourceparts": "-",
-            "Acquire::Languages": "none",
-            "APT::Sandbox::User": "root",
-        }
-        command = [tool, "-q", *[f"-o{key}={value}" for key, value in options.items()], *arguments]
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300,
-                              check=True)
-        return done.stdout
-
-
-def _mirrors():
-    """The mirrors this machine itself uses for Debian."""
-    mirrors = {}
-    places = [pathlib.Path("/etc/apt/sources.list"),
-              *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*"))]
-    for place in places:
-        if not place.is_file():
-            continue
-        text = re.sub(r"#.*", "", place.read_text(errors="replace"))
-        for uri in re.findall(r"https?://\S+", text):
-            uri = uri.rstrip("/")
-            if uri.endswith("/debian-security"):
-                mirrors["security"] = uri
-            elif uri.endswith("/debian"):
-                mirrors["main"] = uri
-    if "main" not in mirrors:
-        raise Unavailable("this machine's apt sources name no Debian mirror")
-    return mirrors
-
-
-def _last_line(error):
-    text = getattr(error, "stderr", None) or str(error)
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
