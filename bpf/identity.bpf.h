@@ -40,8 +40,10 @@ static __always_inline bool filter_admits(u32 filter_id, struct task_struct *tas
         return false;
     if (filter->flags & LORIS_FILTER_COMM) {
         char comm[LORIS_COMM_BYTES];
-        struct task_struct *leader = task->group_leader;
-        if (bpf_probe_read_kernel(comm, sizeof(comm), leader->comm) ||
+        /* Loaded directly, it costs a start a millisecond for each program (see processes.bpf.c).
+         */
+        struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+        if (bpf_probe_read_kernel(comm, sizeof(comm), &leader->comm) ||
             !comm_equals(comm, filter->comm))
             return false;
     }

@@ -7,6 +7,14 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+/* A store that is seen after all stores before it. Plain on x86-64, which keeps their order. */
+#ifdef __TARGET_ARCH_x86
+#define store_last(to, value) ((void)(*(volatile typeof(*(to)) *)(to) = (value)))
+#else
+/* Fully ordered; stores with release came in 6.15. */
+#define store_last(to, value) ((void)__sync_lock_test_and_set(to, value))
+#endif
+
 /* x86: the thread entered the kernel through a 32-bit entry, whose syscall numbers differ. */
 #define COMPAT_TS_COMPAT 0x0002
 

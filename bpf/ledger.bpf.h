@@ -50,33 +50,39 @@ static __always_inline u32 sketch_page_id(u32 probe, u32 page)
     return winner;
 }
 
+/* Of its own as well: the verifier would follow each of its ways to a bucket through all below. */
+__weak __noinline u32 sketch_bucket(u64 latency_ns)
+{
+    return loris_sketch_bucket(latency_ns);
+}
+
 /*
- * Counts a call in the kernel-side sketch, whatever happens: without a page, coarsely. A function
- * of its own, because the verifier would walk its many paths again at every place it is called.
+ * Counts `weight` calls in the kernel-side sketch, whatever happens: without a page, coarsely. A
+ * function of its own, because the verifier would walk its many paths again wherever it is called.
  */
-__weak __noinline int sketch_count(u32 probe, u64 latency_ns, u32 error)
+__weak __noinline int sketch_count(u32 probe, u64 latency_ns, u32 weight, u32 error)
 {
     struct loris_ledger *ledger = ledger_of(probe);
     if (!ledger)
         return 0;
     /* Before the page: who reads the page and then the sums finds no call without its time. */
     if (error)
-        ledger_add(ledger->sketch_errors, 1);
-    ledger_add(ledger->sketch_sum_ns, latency_ns);
+        ledger_add(ledger->sketch_errors, weight);
+    ledger_add(ledger->sketch_sum_ns, latency_ns * weight);
     ledger_raise(&ledger->sketch_min_inverted, ~latency_ns);
     ledger_raise(&ledger->sketch_max_ns, latency_ns);
-    u32 bucket = loris_sketch_bucket(latency_ns);
+    u32 bucket = sketch_bucket(latency_ns);
     u32 page = bucket / LORIS_PAGE_BUCKETS;
     barrier_var(page); /* so that the verifier sees the bound check on what is used */
     u32 id = sketch_page_id(probe, page);
     struct sketch_page *counters = id ? bpf_map_lookup_elem(&sketch_pages, &id) : NULL;
     if (counters) {
-        ledger_add(counters->count[bucket % LORIS_PAGE_BUCKETS], 1);
+        ledger_add(counters->count[bucket % LORIS_PAGE_BUCKETS], weight);
     } else {
         struct sketch_coarse *coarse = bpf_map_lookup_elem(&sketch_coarses, &probe);
         if (coarse && page < LORIS_SKETCH_PAGES)
-            ledger_add(coarse->count[page], 1);
-        ledger_add(ledger->sketch_coarse, 1);
+            ledger_add(coarse->count[page], weight);
+        ledger_add(ledger->sketch_coarse, weight);
     }
     return 0;
 }

@@ -2,7 +2,8 @@
 /* All shared maps. The agent sets the sizes and creates the inner rings before it loads them. */
 #include "maps.bpf.h"
 
-struct ring_family_map latency_rings SEC(".maps");
+struct sample_logs_map sample_logs SEC(".maps");
+struct samples_map samples SEC(".maps");
 struct ring_family_map rare_rings SEC(".maps");
 struct ring_wake_map ring_wakes SEC(".maps");
 struct control_map control SEC(".maps");
@@ -17,7 +18,9 @@ struct filters_map filters SEC(".maps");
 struct filter_pids_map filter_pids SEC(".maps");
 struct open_calls_map call_stacks SEC(".maps");
 struct open_calls_map mark_stacks SEC(".maps");
+struct open_slots_map syscall_slots SEC(".maps");
 struct open_syscall_map syscall_open SEC(".maps");
+struct open_slots_map runqueue_slots SEC(".maps");
 struct open_wait_map runqueue_open SEC(".maps");
 struct open_wait_map request_open SEC(".maps");
 struct open_interrupt_map interrupt_open SEC(".maps");

@@ -9,6 +9,7 @@
 #include "loris/event.h"
 #include "loris/knobs.h"
 #include "loris/ledger.h"
+#include "loris/sample_log.h"
 #include "loris/sketch.h"
 
 /* Ids of the sketch pages of one probe, 0 where none is allocated. */
@@ -52,7 +53,18 @@ struct open_calls {
     struct open_call call[LORIS_OPEN_CALLS_MAX];
 };
 
-/* The one syscall a thread is in. */
+/* See open_slot.bpf.h. */
+#define OPEN_SLOTS_LOG2 12
+
+struct open_slot {
+    u64 start_ns;
+    u32 owner;   /* id of the thread that has it; 0: free */
+    u32 tag;     /* of the probe */
+    u32 spilled; /* tasks that found it taken, and are open elsewhere */
+    u32 reserved;
+};
+
+/* The one syscall a thread is in, when its slot was another's. */
 struct open_syscall {
     u64 start_ns;
     u32 tag;
@@ -69,9 +81,15 @@ struct open_wait {
     u32 reserved;
 };
 
+/* The interrupt that a CPU serves. */
+struct open_interrupt {
+    u64 start_ns; /* 0: none */
+    u32 tag;
+    u32 reserved;
+};
+
 /* Consumer position, plus one, at which this CPU's ring last woke the reader. */
 struct ring_wake {
-    u64 latency;
     u64 rare;
 };
 
@@ -97,6 +115,8 @@ struct ring_family_map {
         __type(value, value_type);                                                                 \
     }
 
+MAP_OF(sample_logs_map, BPF_MAP_TYPE_ARRAY, 1, BPF_F_MMAPABLE, u32, struct loris_sample_log);
+MAP_OF(samples_map, BPF_MAP_TYPE_ARRAY, 1, BPF_F_MMAPABLE, u32, struct loris_latency_event);
 MAP_OF(control_map, BPF_MAP_TYPE_ARRAY, 1, 0, u32, struct loris_control);
 MAP_OF(probe_knobs_map, BPF_MAP_TYPE_ARRAY, 1, 0, u32, struct loris_probe_knobs);
 MAP_OF(probe_ledger_map, BPF_MAP_TYPE_PERCPU_ARRAY, 1, 0, u32, struct loris_ledger);
@@ -109,9 +129,11 @@ MAP_OF(filters_map, BPF_MAP_TYPE_ARRAY, LORIS_FILTERS_MAX, 0, u32, struct loris_
 MAP_OF(filter_pids_map, BPF_MAP_TYPE_HASH, 16384, BPF_F_NO_PREALLOC, u32, u32);
 MAP_OF(open_calls_map, BPF_MAP_TYPE_TASK_STORAGE, 0, BPF_F_NO_PREALLOC, int, struct open_calls);
 MAP_OF(open_syscall_map, BPF_MAP_TYPE_TASK_STORAGE, 0, BPF_F_NO_PREALLOC, int, struct open_syscall);
+MAP_OF(open_slots_map, BPF_MAP_TYPE_ARRAY, 1 << OPEN_SLOTS_LOG2, 0, u32, struct open_slot);
 MAP_OF(open_wait_map, BPF_MAP_TYPE_HASH, 1, 0, u64, struct open_wait);
 /* Keyed by span; only the interrupt spans use their slot. */
-MAP_OF(open_interrupt_map, BPF_MAP_TYPE_PERCPU_ARRAY, LORIS_SPANS_MAX, 0, u32, u64);
+MAP_OF(open_interrupt_map, BPF_MAP_TYPE_PERCPU_ARRAY, LORIS_SPANS_MAX, 0, u32,
+       struct open_interrupt);
 MAP_OF(syscall_probes_map, BPF_MAP_TYPE_ARRAY, LORIS_SYSCALLS_MAX, 0, u32, u32);
 MAP_OF(span_probes_map, BPF_MAP_TYPE_ARRAY, LORIS_SPANS_MAX, 0, u32, u32);
 
@@ -123,7 +145,8 @@ struct sketch_free_map {
     __uint(value_size, sizeof(u32));
 };
 
-extern struct ring_family_map latency_rings SEC(".maps");
+extern struct sample_logs_map sample_logs SEC(".maps");
+extern struct samples_map samples SEC(".maps");
 extern struct ring_family_map rare_rings SEC(".maps");
 extern struct ring_wake_map ring_wakes SEC(".maps");
 extern struct control_map control SEC(".maps");
@@ -138,7 +161,9 @@ extern struct filters_map filters SEC(".maps");
 extern struct filter_pids_map filter_pids SEC(".maps");
 extern struct open_calls_map call_stacks SEC(".maps");
 extern struct open_calls_map mark_stacks SEC(".maps"); /* static marks: begins may lack an end */
+extern struct open_slots_map syscall_slots SEC(".maps");
 extern struct open_syscall_map syscall_open SEC(".maps");
+extern struct open_slots_map runqueue_slots SEC(".maps");
 extern struct open_wait_map runqueue_open SEC(".maps");
 extern struct open_wait_map request_open SEC(".maps");
 extern struct open_interrupt_map interrupt_open SEC(".maps");
@@ -155,17 +180,16 @@ static __always_inline u32 tag_probe(u32 tag)
     return tag & ((1u << LORIS_TAG_PROBE_BITS) - 1);
 }
 
-/* The tag that calls of the probe have now. */
-static __always_inline u32 tag_now(u32 probe)
+static __always_inline const struct loris_probe_knobs *knobs_of(u32 probe)
 {
-    const struct loris_probe_knobs *knobs = bpf_map_lookup_elem(&probe_knobs, &probe);
-    return knobs ? tag_of(probe, knobs) : NO_PROBE;
+    return bpf_map_lookup_elem(&probe_knobs, &probe);
 }
 
 /* False: the probe of this call has gone, and its id may be another's. */
 static __always_inline bool tag_is_current(u32 tag)
 {
-    return tag_now(tag_probe(tag)) == tag;
+    const struct loris_probe_knobs *knobs = knobs_of(tag_probe(tag));
+    return knobs && tag_of(tag_probe(tag), knobs) == tag;
 }
 
 /* A copy, zero when it cannot be read, which cannot be. */

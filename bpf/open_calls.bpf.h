@@ -26,23 +26,49 @@ static __always_inline struct open_call *open_call_at(struct open_calls *calls, 
 }
 
 /*
- * The loops are functions of their own, which the verifier walks once each; the callers' fast
- * paths look at the innermost call only and rarely get here.
+ * The loops and what they do are functions of their own, which the verifier walks once each; the
+ * callers' fast paths look at the innermost call only and rarely get here.
  */
+
+/* Abandons one call; zero when there is none at that index, nor above it. */
+__weak __noinline int open_calls_abandon(struct open_calls *calls, u32 index)
+{
+    if (!calls || index >= *(volatile u32 *)&calls->depth)
+        return 0;
+    open_call_abandon(open_call_at(calls, index));
+    return 1;
+}
 
 /* Abandons the calls from `keep` on. */
 __weak __noinline int open_calls_cut(struct open_calls *calls, u32 keep)
 {
     if (!calls)
         return 0;
-    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX; i++) {
-        u32 at = keep + i;
-        if (at >= *(volatile u32 *)&calls->depth)
+    for (u32 i = 0; i < LORIS_OPEN_CALLS_MAX; i++)
+        if (!open_calls_abandon(calls, keep + i))
             break;
-        open_call_abandon(open_call_at(calls, at));
-    }
     calls->depth = keep;
     return 0;
+}
+
+enum open_call_fate {
+    OPEN_CALL_LASTS, /* and so do all below it */
+    OPEN_CALL_STAYS, /* but those below it may be gone */
+    OPEN_CALL_GONE,
+};
+
+/* The fate of one call when the probe enters at the stack pointer. */
+__weak __noinline int open_call_fate(struct open_calls *calls, u32 index, u32 tag,
+                                     u64 stack_pointer, u32 kind)
+{
+    if (!calls || index >= *(volatile u32 *)&calls->depth)
+        return OPEN_CALL_STAYS;
+    const struct open_call *call = open_call_at(calls, index);
+    if (!(call->flags & kind) || call->frame > stack_pointer)
+        return OPEN_CALL_LASTS;
+    if (kind == OPEN_CALL_KERNEL && (call->frame ^ stack_pointer) >> KERNEL_STACK_BITS)
+        return OPEN_CALL_LASTS;
+    return call->frame < stack_pointer || call->tag == tag ? OPEN_CALL_GONE : OPEN_CALL_STAYS;
 }
 
 /*
@@ -58,14 +84,10 @@ __weak __noinline int open_calls_alive(struct open_calls *calls, u32 tag, u64 st
         return 0;
     u32 alive = calls->depth;
     for (u32 i = LORIS_OPEN_CALLS_MAX; i > 0; i--) {
-        const struct open_call *call = open_call_at(calls, i - 1);
-        if (i > *(volatile u32 *)&calls->depth)
-            continue;
-        if (!(call->flags & kind) || call->frame > stack_pointer)
+        int fate = open_call_fate(calls, i - 1, tag, stack_pointer, kind);
+        if (fate == OPEN_CALL_LASTS)
             break;
-        if (kind == OPEN_CALL_KERNEL && (call->frame ^ stack_pointer) >> KERNEL_STACK_BITS)
-            break;
-        if (call->frame < stack_pointer || call->tag == tag)
+        if (fate == OPEN_CALL_GONE)
             alive = i - 1;
     }
     return alive;
@@ -85,10 +107,22 @@ static __always_inline u32 open_calls_search(struct open_calls *calls, u32 tag, 
     return 0;
 }
 
+/* Whether it is a call of the probe with this frame (any when 0). */
+__weak __noinline int open_call_matches(struct open_calls *calls, u32 index, u32 tag, u64 frame)
+{
+    if (!calls || index >= *(volatile u32 *)&calls->depth)
+        return 0;
+    const struct open_call *call = open_call_at(calls, index);
+    return call->tag == tag && (!frame || call->frame == frame);
+}
+
 /* The same, walked by the verifier once. The frame must be a number: no pointer gets in here. */
 __weak __noinline int open_calls_find(struct open_calls *calls, u32 tag, u64 frame)
 {
-    return calls ? open_calls_search(calls, tag, frame) : 0;
+    for (u32 i = LORIS_OPEN_CALLS_MAX; calls && i > 0; i--)
+        if (open_call_matches(calls, i - 1, tag, frame))
+            return i;
+    return 0;
 }
 
 /* Drops the innermost call when it is this very activation, begun again without an end. */
@@ -135,17 +169,16 @@ static __always_inline struct open_calls *open_calls_of(void *stacks, struct tas
     return calls;
 }
 
-/* Opens a call that call_enter() admitted; it is abandoned at once when it cannot be timed. */
-static __always_inline void open_calls_push(void *stacks, u32 probe, struct loris_ledger *ledger,
+/* Opens a call that call_enter() let in; it is abandoned at once when it cannot be timed. */
+static __always_inline void open_calls_push(void *stacks, const struct call_site *site,
                                             struct task_struct *task, u64 frame, u32 flags)
 {
     struct open_calls *calls = open_calls_of(stacks, task);
     if (!calls) {
-        ledger_add(ledger->no_storage, 1);
-        ledger_add(ledger->abandoned, 1);
+        call_abandon(site, &site->ledger->no_storage, 1);
         return;
     }
-    u32 tag = tag_now(probe);
+    u32 tag = call_tag(site);
     u32 kind = flags & (OPEN_CALL_STACK | OPEN_CALL_KERNEL);
     if (kind)
         open_calls_unwind(calls, tag, frame, kind);
@@ -154,8 +187,7 @@ static __always_inline void open_calls_push(void *stacks, u32 probe, struct lori
         open_calls_cut(calls, 0);
     u32 depth = calls->depth;
     if (depth >= LORIS_OPEN_CALLS_MAX) {
-        ledger_add(ledger->too_deep, 1);
-        ledger_add(ledger->abandoned, 1);
+        call_abandon(site, &site->ledger->too_deep, 1);
         return;
     }
     struct open_call *call = open_call_at(calls, depth);
@@ -171,7 +203,7 @@ static __always_inline void open_calls_push(void *stacks, u32 probe, struct lori
  * it, which can only have been skipped. Returns its start time, 0 when there is none: the call
  * began before the attachment.
  */
-static __always_inline u64 open_calls_pop(void *stacks, u32 probe, struct task_struct *task,
+static __always_inline u64 open_calls_pop(void *stacks, u32 tag, struct task_struct *task,
                                           u64 frame, bool frame_is_pointer)
 {
     struct open_calls *calls = bpf_task_storage_get(stacks, task, NULL, 0);
@@ -181,7 +213,6 @@ static __always_inline u64 open_calls_pop(void *stacks, u32 probe, struct task_s
     if (depth == 0)
         return 0;
     const struct open_call *call = open_call_at(calls, depth - 1);
-    u32 tag = tag_now(probe);
     if (call->tag != tag || (frame && call->frame != frame)) {
         u32 found = frame_is_pointer ? open_calls_search(calls, tag, frame)
                                      : (u32)open_calls_find(calls, tag, frame);
@@ -198,23 +229,23 @@ static __always_inline u64 open_calls_pop(void *stacks, u32 probe, struct task_s
 
 static __always_inline void open_calls_enter(void *stacks, u32 probe, u64 frame, u32 flags)
 {
+    struct call_site site;
     struct task_struct *task = bpf_get_current_task_btf();
-    struct loris_ledger *ledger = call_enter(probe, task);
-    if (ledger)
-        open_calls_push(stacks, probe, ledger, task, frame, flags);
+    if (call_enter(probe, task, &site))
+        open_calls_push(stacks, &site, task, frame, flags);
 }
 
 static __always_inline void open_calls_return(void *stacks, u32 probe, u64 frame,
                                               bool frame_is_pointer, s64 value)
 {
     u64 now_ns = bpf_ktime_get_ns();
-    struct task_struct *task = bpf_get_current_task_btf();
-    u64 start_ns = open_calls_pop(stacks, probe, task, frame, frame_is_pointer);
-    struct loris_ledger *ledger = ledger_of(probe);
-    if (!ledger)
+    struct call_site site;
+    if (!call_site_find(probe, &site))
         return;
+    struct task_struct *task = bpf_get_current_task_btf();
+    u64 start_ns = open_calls_pop(stacks, call_tag(&site), task, frame, frame_is_pointer);
     if (start_ns)
-        call_return_current(probe, ledger, start_ns, now_ns, value);
+        call_return(&site, task->tgid, task_start_tick(task), start_ns, now_ns, value);
     else
-        ledger_add(ledger->unmatched, 1);
+        ledger_add(site.ledger->unmatched, 1);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The life of processes and cgroups: names for the agent, filters that follow, calls that end. */
 #include "open_calls.bpf.h"
+#include "open_syscalls.bpf.h"
 
 /*
  * Pointers are followed with bpf_probe_read_kernel here: for each that is loaded directly, kernels
@@ -112,14 +113,14 @@ static __always_inline void abandon_open_calls(void *stacks, struct task_struct 
 
 static __always_inline void abandon_open_syscall(struct task_struct *task)
 {
-    struct open_syscall *open = bpf_task_storage_get(&syscall_open, task, NULL, 0);
+    struct open_syscall *spilled = bpf_task_storage_get(&syscall_open, task, NULL, 0);
     struct loris_rare_ledger *rare = rare_ledger_here();
-    if (open && open->is_counted && rare)
+    u32 tag;
+    u64 start_ns;
+    if (spilled && spilled->is_counted && rare)
         ledger_add(rare->slots_gone, 1);
-    if (!open || !open->is_open)
-        return;
-    open->is_open = 0;
-    abandon_tag(open->tag);
+    if (open_syscall_end(task, &tag, &start_ns))
+        abandon_tag(tag);
 }
 
 SEC("tp_btf/sched_process_exec")

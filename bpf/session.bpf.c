@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sessions: one program at both edges of a function, whose cookie holds the start time. */
 #include "call.bpf.h"
+#include "session_cookie.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -27,41 +28,58 @@ extern __u64 *bpf_session_cookie(void) __ksym __weak;
 /* The kernel follows this many nested return probes of a thread (MAX_URETPROBE_DEPTH). */
 #define URETPROBE_DEPTH_MAX 64
 
-static __always_inline void session_return(struct pt_regs *ctx, u32 probe, u64 start_ns)
+static __always_inline void session_return(struct pt_regs *ctx, u32 probe, u64 cookie)
 {
     u64 now_ns = bpf_ktime_get_ns();
-    struct task_struct *task = bpf_get_current_task_btf();
-    struct loris_ledger *ledger = ledger_of(probe);
-    if (!ledger || !start_ns)
+    struct call_site site;
+    if (!call_site_find(probe, &site))
         return;
+    u32 weight = session_cookie_weight(cookie);
+    u64 latency_ns = session_cookie_age_ns(cookie, now_ns);
+    struct task_struct *task = bpf_get_current_task_btf();
     /* A child forked inside the call returns from it as well, but it never called. */
-    if (start_ns < task->start_time) {
-        ledger_add(ledger->inherited, 1);
+    if (now_ns - latency_ns < task->start_time) {
+        ledger_add(site.ledger->inherited, weight);
         return;
     }
-    call_return_current(probe, ledger, start_ns, now_ns, PT_REGS_RC(ctx));
+    call_record(&site, weight, task->tgid, task_start_tick(task), latency_ns, PT_REGS_RC(ctx));
 }
 
+/* The weight of a call that is to be timed and counted as entered, 0 when it is not. */
+static __always_inline u32 session_enter(u32 probe, struct task_struct *task,
+                                         struct call_site *ret_site)
+{
+    if (!call_admitted(probe, task, ret_site))
+        return 0;
+    u32 shift = ret_site->knobs->thin_shift;
+    u32 weight = shift ? call_thin(ret_site->ledger, shift) : 1;
+    if (weight)
+        ledger_add(ret_site->ledger->entered, weight);
+    return weight;
+}
+
+/* The kernel hands the entry a cookie of zero, and ours never is: no need to ask which edge it is
+ * (89d1d8434d24, 6.13; tests/bpf checks it). */
 SEC("kprobe")
 int on_user_session(struct pt_regs *ctx)
 {
     u32 probe = bpf_get_attach_cookie(ctx);
-    __u64 *start_ns = session_cookie(ctx);
-    if (session_is_return(ctx)) {
-        session_return(ctx, probe, *start_ns);
+    __u64 *cookie = session_cookie(ctx);
+    if (*cookie) {
+        session_return(ctx, probe, *cookie);
         return RETURN_TRACED;
     }
+    struct call_site site;
     struct task_struct *task = bpf_get_current_task_btf();
-    struct loris_ledger *ledger = call_enter(probe, task);
-    if (!ledger)
+    u32 weight = session_enter(probe, task, &site);
+    if (!weight)
         return RETURN_SKIPPED;
     struct uprobe_task *utask = task->utask;
     if (utask && utask->depth >= URETPROBE_DEPTH_MAX) {
-        ledger_add(ledger->too_deep, 1);
-        ledger_add(ledger->abandoned, 1);
+        call_abandon(&site, &site.ledger->too_deep, weight);
         return RETURN_SKIPPED;
     }
-    *start_ns = bpf_ktime_get_ns();
+    *cookie = session_cookie_of(weight, bpf_ktime_get_ns());
     return RETURN_TRACED;
 }
 
@@ -69,17 +87,19 @@ SEC("kprobe")
 int on_kern_session(struct pt_regs *ctx)
 {
     u32 probe = bpf_get_attach_cookie(ctx);
-    __u64 *start_ns = session_cookie(ctx);
+    __u64 *cookie = session_cookie(ctx);
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct call_site site;
     if (session_is_return(ctx)) {
         u64 now_ns = bpf_ktime_get_ns();
-        struct loris_ledger *ledger = ledger_of(probe);
-        if (ledger && *start_ns)
-            call_return_current(probe, ledger, *start_ns, now_ns, PT_REGS_RC(ctx));
+        if (*cookie && call_site_find(probe, &site))
+            call_record(&site, session_cookie_weight(*cookie), task->tgid, task_start_tick(task),
+                        session_cookie_age_ns(*cookie, now_ns), PT_REGS_RC(ctx));
         return RETURN_TRACED;
     }
-    struct loris_ledger *ledger = call_enter(probe, bpf_get_current_task_btf());
-    if (!ledger)
+    u32 weight = session_enter(probe, task, &site);
+    if (!weight)
         return RETURN_SKIPPED;
-    *start_ns = bpf_ktime_get_ns();
+    *cookie = session_cookie_of(weight, bpf_ktime_get_ns());
     return RETURN_TRACED;
 }

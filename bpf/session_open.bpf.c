@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The open calls of sessions, read from the kernel's own list of return instances. */
 #include "identity.bpf.h"
+#include "session_cookie.bpf.h"
 
 #define CONSUMERS_MAX 16 /* of one uprobe */
 /* A thread has up to 64 return instances (MAX_URETPROBE_DEPTH), each with its consumers and one
@@ -54,12 +55,14 @@ __weak __noinline int session_call(u64 instance_address, u32 index, u64 born_ns,
     }
     /* A start time before the task's birth was inherited over a fork. */
     struct uprobe *uprobe = BPF_CORE_READ(instance, hprobe.uprobe);
-    if (!uprobe || !consumer.cookie || consumer.cookie < born_ns)
+    u64 now_ns = bpf_ktime_get_ns();
+    u64 start_ns = now_ns - session_cookie_age_ns(consumer.cookie, now_ns);
+    if (!uprobe || !consumer.cookie || start_ns < born_ns)
         return 1;
     u32 probe = session_probe((u64)uprobe, consumer.id);
     ret_call->probe = probe;
-    ret_call->weight = 1;
-    ret_call->start_ns = consumer.cookie;
+    ret_call->weight = session_cookie_weight(consumer.cookie);
+    ret_call->start_ns = start_ns;
     return probe == NO_PROBE;
 }
 

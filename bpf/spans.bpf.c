@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Built-in spans: pairs of tracepoints that bracket a wait or a piece of kernel work. */
 #include "call.bpf.h"
+#include "open_slot.bpf.h"
 
 static __always_inline bool span_probe(u32 span, u32 *ret_probe)
 {
@@ -13,22 +14,20 @@ static __always_inline bool span_probe(u32 span, u32 *ret_probe)
 
 static __always_inline void wait_begin(void *waits, u64 key, u32 probe, struct task_struct *task)
 {
-    struct loris_ledger *ledger = call_enter(probe, task);
-    if (!ledger)
+    struct call_site site;
+    if (!call_enter(probe, task, &site))
         return;
     struct open_wait wait = {
         .start_ns = bpf_ktime_get_ns(),
         .pid = task->tgid,
         .start_tick = task_start_tick(task),
-        .tag = tag_now(probe),
+        .tag = call_tag(&site),
     };
     const struct open_wait *unended = bpf_map_lookup_elem(waits, &key);
     if (unended && unended->tag == wait.tag)
-        ledger_add(ledger->abandoned, 1);
-    if (bpf_map_update_elem(waits, &key, &wait, BPF_ANY)) {
-        ledger_add(ledger->no_storage, 1);
-        ledger_add(ledger->abandoned, 1);
-    }
+        ledger_add(site.ledger->abandoned, 1);
+    if (bpf_map_update_elem(waits, &key, &wait, BPF_ANY))
+        call_abandon(&site, &site.ledger->no_storage, 1);
 }
 
 static __always_inline void wait_end(void *waits, u64 key, u32 probe, s64 value)
@@ -38,10 +37,10 @@ static __always_inline void wait_end(void *waits, u64 key, u32 probe, s64 value)
     if (!found)
         return;
     struct open_wait wait = *found;
-    struct loris_ledger *ledger = wait.tag == tag_now(probe) ? ledger_of(probe) : NULL;
-    if (!bpf_map_delete_elem(waits, &key) && ledger)
-        call_return(probe, ledger, wait.pid, wait.start_tick, elapsed_ns(wait.start_ns, now_ns),
-                    value);
+    struct call_site site;
+    bool current = call_site_find(probe, &site) && call_tag(&site) == wait.tag;
+    if (!bpf_map_delete_elem(waits, &key) && current)
+        call_return(&site, wait.pid, wait.start_tick, wait.start_ns, now_ns, value);
 }
 
 /* --- block-io: from the request's issue to the device until its completion ------------------- */
@@ -64,12 +63,10 @@ int on_request_requeue(u64 *ctx)
     const struct open_wait *found = bpf_map_lookup_elem(&request_open, &key);
     if (!found || !span_probe(LORIS_SPAN_BLOCK_IO, &probe))
         return 0;
-    bool current = found->tag == tag_now(probe);
-    if (bpf_map_delete_elem(&request_open, &key) || !current)
-        return 0;
-    struct loris_ledger *ledger = ledger_of(probe);
-    if (ledger)
-        ledger_add(ledger->abandoned, 1);
+    struct call_site site;
+    bool current = call_site_find(probe, &site) && call_tag(&site) == found->tag;
+    if (!bpf_map_delete_elem(&request_open, &key) && current)
+        ledger_add(site.ledger->abandoned, 1);
     return 0;
 }
 
@@ -88,17 +85,65 @@ int on_request_complete(u64 *ctx)
 }
 
 /* --- run-queue: from being runnable until running ---------------------------------------------
- * A preallocated hash: these run under the run queue's lock, where nothing may be allocated. */
+ * What a slot has no room for goes to a preallocated hash: these run under the run queue's lock,
+ * where nothing may be allocated. Both edges of a task run under that lock, so they do not race. */
+
+static __always_inline bool runqueue_waits(const struct open_slot *slot, u64 tid)
+{
+    if (open_slot_is_of(slot, tid))
+        return tag_is_current(slot->tag);
+    const struct open_wait *wait = slot->spilled ? bpf_map_lookup_elem(&runqueue_open, &tid) : NULL;
+    return wait && tag_is_current(wait->tag);
+}
 
 static __always_inline void enqueue(struct task_struct *task)
 {
     u32 probe;
-    u64 key = (u32)task->pid;
-    if (!key || !span_probe(LORIS_SPAN_RUN_QUEUE, &probe))
+    u64 tid = (u32)task->pid;
+    if (!tid || !span_probe(LORIS_SPAN_RUN_QUEUE, &probe))
         return;
-    const struct open_wait *waiting = bpf_map_lookup_elem(&runqueue_open, &key);
-    if (!waiting || waiting->tag != tag_now(probe))
-        wait_begin(&runqueue_open, key, probe, task);
+    struct open_slot *slot = open_slot_of(&runqueue_slots, tid);
+    struct call_site site;
+    bool again;
+    if (!slot || runqueue_waits(slot, tid) || !call_enter(probe, task, &site))
+        return;
+    if (open_slot_take(slot, tid, &again)) {
+        slot->tag = call_tag(&site);
+        slot->start_ns = bpf_ktime_get_ns();
+        return;
+    }
+    const struct open_wait wait = {.start_ns = bpf_ktime_get_ns(), .tag = call_tag(&site)};
+    if (!bpf_map_update_elem(&runqueue_open, &tid, &wait, BPF_NOEXIST))
+        __sync_fetch_and_add(&slot->spilled, 1);
+    else if (bpf_map_update_elem(&runqueue_open, &tid, &wait, BPF_EXIST))
+        call_abandon(&site, &site.ledger->no_storage, 1);
+}
+
+static __always_inline void dequeue(struct task_struct *task)
+{
+    u64 now_ns = bpf_ktime_get_ns();
+    u64 tid = (u32)task->pid;
+    struct open_slot *slot = open_slot_of(&runqueue_slots, tid);
+    if (!tid || !slot)
+        return;
+    u32 tag = slot->tag;
+    u64 start_ns = slot->start_ns;
+    if (open_slot_is_of(slot, tid)) {
+        open_slot_give_back(slot);
+    } else {
+        const struct open_wait *wait =
+            slot->spilled ? bpf_map_lookup_elem(&runqueue_open, &tid) : NULL;
+        if (!wait)
+            return;
+        tag = wait->tag;
+        start_ns = wait->start_ns;
+        if (bpf_map_delete_elem(&runqueue_open, &tid))
+            return;
+        __sync_fetch_and_add(&slot->spilled, -1);
+    }
+    struct call_site site;
+    if (call_site_find(tag_probe(tag), &site) && call_tag(&site) == tag)
+        call_return(&site, task->tgid, task_start_tick(task), start_ns, now_ns, 0);
 }
 
 /* A task that is woken before it left the CPU does not wait for one. */
@@ -129,10 +174,7 @@ int on_switch(u64 *ctx)
     bool preempted = ctx[0];
     if (preempted || task_is_runnable(previous))
         enqueue(previous);
-    u32 probe;
-    u64 key = (u32)next->pid;
-    if (key && span_probe(LORIS_SPAN_RUN_QUEUE, &probe))
-        wait_end(&runqueue_open, key, probe, 0);
+    dequeue(next);
     return 0;
 }
 
@@ -141,30 +183,29 @@ int on_switch(u64 *ctx)
 static __always_inline int interrupt_begin(u32 span)
 {
     u32 probe;
-    u64 *start_ns = bpf_map_lookup_elem(&interrupt_open, &span);
-    if (!start_ns || !span_probe(span, &probe))
+    struct open_interrupt *open = bpf_map_lookup_elem(&interrupt_open, &span);
+    struct call_site site;
+    if (!open || !span_probe(span, &probe) || !call_enter(probe, bpf_get_current_task_btf(), &site))
         return 0;
-    struct loris_ledger *ledger = call_enter(probe, bpf_get_current_task_btf());
-    if (!ledger)
-        return 0;
-    if (*start_ns)
-        ledger_add(ledger->abandoned, 1);
-    *start_ns = bpf_ktime_get_ns();
+    u32 tag = call_tag(&site);
+    if (open->start_ns && open->tag == tag)
+        ledger_add(site.ledger->abandoned, 1);
+    open->tag = tag;
+    open->start_ns = bpf_ktime_get_ns();
     return 0;
 }
 
 static __always_inline int interrupt_end(u32 span)
 {
     u64 now_ns = bpf_ktime_get_ns();
-    u32 probe;
-    u64 *start_ns = bpf_map_lookup_elem(&interrupt_open, &span);
-    if (!start_ns || !*start_ns || !span_probe(span, &probe))
+    struct open_interrupt *open = bpf_map_lookup_elem(&interrupt_open, &span);
+    struct call_site site;
+    if (!open || !open->start_ns)
         return 0;
-    u64 began_ns = *start_ns;
-    *start_ns = 0;
-    struct loris_ledger *ledger = ledger_of(probe);
-    if (ledger)
-        call_return(probe, ledger, 0, 0, elapsed_ns(began_ns, now_ns), 0);
+    u64 start_ns = open->start_ns;
+    open->start_ns = 0;
+    if (call_site_find(tag_probe(open->tag), &site) && call_tag(&site) == open->tag)
+        call_return(&site, 0, 0, start_ns, now_ns, 0);
     return 0;
 }
 

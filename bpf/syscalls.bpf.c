@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Syscalls through the two raw tracepoints that all of them pass. */
-#include "call.bpf.h"
+#include "open_syscalls.bpf.h"
 
-/* A thread is in one syscall at a time, so one slot is its whole stack. */
 SEC("raw_tp/sys_enter")
 int on_syscall_entry(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -13,31 +12,9 @@ int on_syscall_entry(struct bpf_raw_tracepoint_args *ctx)
     struct task_struct *task = bpf_get_current_task_btf();
     if (task_in_compat_syscall(task))
         return 0;
-    u32 probe = *probe_plus1 - 1;
-    struct loris_ledger *ledger = call_enter(probe, task);
-    if (!ledger)
-        return 0;
-    struct open_syscall *open =
-        bpf_task_storage_get(&syscall_open, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (!open) {
-        ledger_add(ledger->no_storage, 1);
-        ledger_add(ledger->abandoned, 1);
-        return 0;
-    }
-    if (open->is_open && tag_is_current(open->tag)) {
-        struct loris_ledger *skipped = ledger_of(tag_probe(open->tag));
-        if (skipped)
-            ledger_add(skipped->abandoned, 1);
-    }
-    if (!open->is_counted) {
-        struct loris_rare_ledger *rare = rare_ledger_here();
-        open->is_counted = 1;
-        if (rare)
-            ledger_add(rare->slots_made, 1);
-    }
-    open->tag = tag_now(probe);
-    open->is_open = 1;
-    open->start_ns = bpf_ktime_get_ns();
+    struct call_site site;
+    if (call_enter(*probe_plus1 - 1, task, &site) && !open_syscall_begin(task, call_tag(&site)))
+        call_abandon(&site, &site.ledger->no_storage, 1);
     return 0;
 }
 
@@ -47,13 +24,11 @@ int on_syscall_exit(struct bpf_raw_tracepoint_args *ctx)
 {
     u64 now_ns = bpf_ktime_get_ns();
     struct task_struct *task = bpf_get_current_task_btf();
-    struct open_syscall *open = bpf_task_storage_get(&syscall_open, task, NULL, 0);
-    if (!open || !open->is_open)
-        return 0;
-    u32 probe = tag_probe(open->tag);
-    open->is_open = 0;
-    struct loris_ledger *ledger = tag_is_current(open->tag) ? ledger_of(probe) : NULL;
-    if (ledger)
-        call_return_current(probe, ledger, open->start_ns, now_ns, ctx->args[1]);
+    struct call_site site;
+    u32 tag;
+    u64 start_ns;
+    if (open_syscall_end(task, &tag, &start_ns) && call_site_find(tag_probe(tag), &site) &&
+        call_tag(&site) == tag)
+        call_return(&site, task->tgid, task_start_tick(task), start_ns, now_ns, ctx->args[1]);
     return 0;
 }

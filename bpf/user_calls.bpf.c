@@ -64,9 +64,12 @@ int on_umulti_exit(struct pt_regs *ctx)
  */
 static __always_inline int begin_mark(struct pt_regs *ctx)
 {
-    u32 probe = bpf_get_attach_cookie(ctx);
-    open_calls_drop_top(&mark_stacks, tag_now(probe), bpf_get_current_task_btf(), PT_REGS_SP(ctx));
-    open_calls_enter(&mark_stacks, probe, PT_REGS_SP(ctx), OPEN_CALL_USER | OPEN_CALL_MARK);
+    struct call_site site;
+    struct task_struct *task = bpf_get_current_task_btf();
+    if (!call_site_find(bpf_get_attach_cookie(ctx), &site))
+        return 0;
+    open_calls_drop_top(&mark_stacks, call_tag(&site), task, PT_REGS_SP(ctx));
+    open_calls_enter(&mark_stacks, site.probe, PT_REGS_SP(ctx), OPEN_CALL_USER | OPEN_CALL_MARK);
     return 0;
 }
 

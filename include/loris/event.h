@@ -13,6 +13,7 @@ enum loris_event_tag {
 
 enum loris_latency_flag {
     LORIS_LATENCY_ERROR = 1 << 0, /* the return value met the probe's error rule */
+    LORIS_LATENCY_LAP = 1 << 7,   /* see loris/sample_log.h */
 };
 
 /* Calls that one sample of a thinned probe may stand for. */
@@ -22,7 +23,7 @@ enum loris_latency_flag {
  * names one process for 52 days. */
 #define LORIS_START_TICK_SHIFT 20
 
-/* One returned call; latency family. 24 bytes, 32 with the ring's header. */
+/* One returned call, a record of loris/sample_log.h. */
 struct loris_latency_event {
     __u8 tag;
     __u8 flags;

@@ -9,6 +9,7 @@
 #define LORIS_SYSCALLS_MAX   1024 /* syscall numbers 0 .. 1023 */
 #define LORIS_OPEN_CALLS_MAX 64   /* nested open calls of one thread that are timed */
 #define LORIS_SAMPLE_NEVER   32   /* sample_shift that means: count only */
+#define LORIS_THIN_MAX       10   /* thin_shift: gaps of up to 2^11 - 1 calls */
 
 /* How a return value says "failed". Values are compared as 64-bit signed unless noted. */
 enum loris_error_rule {
@@ -20,14 +21,21 @@ enum loris_error_rule {
     LORIS_ERROR_ERRNO = 5,        /* -4095 <= ret < 0, as the kernel returns errors */
 };
 
+enum loris_probe_state {
+    LORIS_PROBE_OFF = 0,
+    LORIS_PROBE_ON = 1,
+    LORIS_PROBE_LOOK = 2, /* entries are counted as waiting, nothing is measured */
+};
+
 struct loris_probe_knobs {
-    __u8 enabled;
+    __u8 enabled; /* enum loris_probe_state */
     __u8 error_rule;
-    __u8 sample_shift; /* one call of 2^shift becomes a sample, the others are counted */
+    __u8 sample_shift; /* one timed call of 2^shift becomes a sample, the others are counted */
     __u8 filter;       /* index into the filters, 0 = none */
     __u32 bias_ns;     /* subtracted from every latency, never below zero */
     __u16 generation;  /* of the id: tells calls of a former probe that are still open */
-    __u16 reserved;
+    __u8 thin_shift;   /* sessions: one call of 2^shift is timed and stands for those before it */
+    __u8 reserved;
 };
 
 /* An open call remembers its probe and the generation of its id: probe | generation << 16. */
@@ -53,8 +61,8 @@ _Static_assert(sizeof(struct loris_filter) == 32, "filter layout");
 
 /* The one record of settings that belong to no probe. */
 struct loris_control {
-    __u32 latency_ring_half; /* half the bytes of one ring of the family */
-    __u32 rare_ring_half;
+    __u32 rare_ring_half; /* half the bytes of one ring */
+    __u32 reserved;
     __u32 filter_follow_mask;   /* bits of the filters whose pids pass on to their children */
     __u32 user_session_program; /* program id, tells our return instances from strangers' */
 };

@@ -12,8 +12,13 @@
  *     submitted = decoded + malformed                     (decoded, malformed: the agent's side)
  *     decoded + counted + ring_full = calls held by all series of the probe, folded ones included
  *
- * A call is a sample (submitted) or a count in the kernel-side sketch: because the probe was
- * thinned (counted) or because the ring had no room (ring_full).
+ * A call is a sample (submitted) or a count in the kernel-side sketch: because of sample_shift
+ * (counted) or because the ring had no room (ring_full). Submitted is what is left of returned
+ * when these two are taken off: one counter less on every call's way.
+ *
+ * All are in calls. Where a probe is thinned (thin_shift), one call is timed and stands for those
+ * that entered on its CPU since the last timed one: it counts with their number, everywhere. Those
+ * that no timed call stands for yet are `waiting`, and in none of the sums.
  *
  * A uprobe session keeps the start time in the kernel's own return instance, so its abandoned
  * calls are seen as what is neither returned nor in flight; `abandoned` here is then only what
@@ -23,7 +28,7 @@ struct loris_ledger {
     __u64 entered;
     __u64 returned;
     __u64 abandoned;
-    __u64 submitted;
+    __u64 thin; /* thinned probes: calls waiting << 32 | the wait that makes the next one timed */
     __u64 ring_full;
     __u64 counted;
     /* Of the calls in the kernel-side sketch (counted + ring_full): */
@@ -40,6 +45,17 @@ struct loris_ledger {
     __u64 inherited; /* a return in a child of a fork inside the call */
     __u64 filtered;  /* an entry that the probe's filter turned away */
 };
+
+static inline __u64 loris_ledger_waiting(const struct loris_ledger *ledger)
+{
+    return ledger->thin >> 32;
+}
+
+/* Calls whose record was put into a ring; of a sum over CPUs. */
+static inline __u64 loris_ledger_submitted(const struct loris_ledger *ledger)
+{
+    return ledger->returned - ledger->ring_full - ledger->counted;
+}
 
 /* Counters that belong to no probe. */
 struct loris_rare_ledger {

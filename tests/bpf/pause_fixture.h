@@ -33,7 +33,7 @@ struct fixture {
 static const struct kernel_side_config side_config = {.probes_max = PROBES_MAX,
                                                       .sketch_pages = 64,
                                                       .waits_max = 1024,
-                                                      .latency_ring_bytes = 65536,
+                                                      .samples_log2 = 13,
                                                       .rare_ring_bytes = 65536};
 
 /* --- the watched file ---------------------------------------------------------------------- */

@@ -116,6 +116,13 @@ def run_workload(name, *options, timeout=120):
 # --- loris watch ---------------------------------------------------------------------------------
 
 
+def unbudgeted(arguments):
+    """Workloads call as fast as they can: where a test says nothing of a budget, there is none, so
+    that every call is measured."""
+    arguments = list(map(str, arguments))
+    return arguments if "--budget" in arguments else ["--budget", "none", *arguments]
+
+
 class Watched:
     def __init__(self, status, stdout, stderr, truth):
         self.status = status
@@ -142,7 +149,7 @@ def watch(*arguments, command=None, expect_status=0, timeout=60, **options):
     name and options, and its truth is read."""
     with scratch() as folder:
         data = folder / "series"  # stdout belongs to the command, too
-        line = [LORIS, "watch", "--json", "-o", str(data), *map(str, arguments)]
+        line = [LORIS, "watch", "--json", "-o", str(data), *unbudgeted(arguments)]
         truth_path = None
         if isinstance(command, tuple):
             truth_path = folder / "truth"
@@ -168,7 +175,7 @@ class Watching:
     def __init__(self, *arguments):
         self.folder = tempfile.mkdtemp(prefix="loris-watching-")
         self.data = os.path.join(self.folder, "series")
-        self.arguments = [LORIS, "watch", "--json", "-o", self.data, *map(str, arguments)]
+        self.arguments = [LORIS, "watch", "--json", "-o", self.data, *unbudgeted(arguments)]
         self.terminal, theirs = os.openpty()
         os.set_blocking(self.terminal, False)
         self.said = b""
@@ -233,10 +240,10 @@ def descendants(pid):
 class Agent:
     """lorisd with a private socket and configuration. Use as a context manager.
 
-    config: YAML text. Leaving the context stops it and checks that nothing of it is left.
+    config: YAML text; budget: as lorisd --budget. Leaving the context stops it and checks that nothing of it is left.
     """
 
-    def __init__(self, config="", wrapper=(), check_clean=True):
+    def __init__(self, config="", wrapper=(), check_clean=True, budget="none"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="loris-agent-"))
         self.socket_path = self.folder / "s"
         self.config_path = self.folder / "loris.yaml"
@@ -247,7 +254,7 @@ class Agent:
         self.client = None
         self.process = subprocess.Popen(
             [*wrapper, LORISD, "--config", str(self.config_path), "--socket",
-             str(self.socket_path)],
+             str(self.socket_path), "--budget", budget],
             stdin=subprocess.DEVNULL, stdout=open(self.folder / "stdout", "wb"),
             stderr=self.errors)
         self.pid = self.process.pid

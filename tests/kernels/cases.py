@@ -82,7 +82,7 @@ def check_ledger(probe, **wanted):
 
 def watched(arguments, command):
     """`loris watch` of a command, then its exit status and the truth."""
-    return (f"loris watch --json --by none {arguments} -- /opt/{command} truth=/tmp/truth\n"
+    return (f"loris watch --budget none --json --by none {arguments} -- /opt/{command} truth=/tmp/truth\n"
             'echo "status $?"\necho "truth $(cat /tmp/truth)"\n')
 
 
@@ -100,7 +100,7 @@ def agent(steps, targets, **knobs):
     status = '{"method":"org.loris.Agent.Status","parameters":{"probes":true}}'
     return f"""
 : > /tmp/loris.yaml
-lorisd --config /tmp/loris.yaml --socket /tmp/s &
+lorisd --budget none --config /tmp/loris.yaml --socket /tmp/s &
 agent=$!
 {attach}{steps}
 echo "status $?"
@@ -165,6 +165,16 @@ def closes_the_ledger_of_nested_kernel_functions(attach):
              "/opt/nested_epoll writes=3000 truth=/tmp/truth")
     return agent(steps, {"kernel:vfs_read": "file_reads", "kernel:netlink_unicast": "netlink_acks",
                          "kernel:ep_poll_callback": "nested_epoll"}, attach=attach), check
+
+
+@case(attach=KERNEL_KINDS)
+def takes_the_bias_off_kernel_functions(attach):
+    def check(report):
+        probe = report.probe("kernel:vfs_read")
+        check_ledger(probe, entered=100, returned=100)
+        expect_equal(probe["bias_ns"] > 0, True, f"a bias in {probe}")
+    return agent("/opt/file_reads calls=100 threads=1 truth=/tmp/truth",
+                 {"kernel:vfs_read": "file_reads"}, attach=attach), check
 
 
 @case(attach=KERNEL_KINDS)

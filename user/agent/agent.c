@@ -6,8 +6,10 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "agent/calibrate.h"
 #include "agent/log.h"
 #include "agent/memory.h"
+#include "agent/steer.h"
 #include "base/clock.h"
 #include "base/hash.h"
 
@@ -16,6 +18,11 @@
 uint64_t agent_now_ns(void)
 {
     return clock_now_ns(CLOCK_MONOTONIC);
+}
+
+double agent_cpu_s(void)
+{
+    return (double)clock_now_ns(CLOCK_PROCESS_CPUTIME_ID) / 1e9;
 }
 
 int agent_new(struct config *config, const char *config_path, struct agent **ret_agent)
@@ -47,6 +54,8 @@ void agent_free(struct agent *agent)
     varlink_server_free(agent->server);
     answers_done(agent);
     pump_stop(agent);
+    steer_free(agent->steer);
+    calibrate_free(agent->calibrator);
     probe_set_free(agent->probes);
     targets_done(agent);
     drain_free(agent->drain);
@@ -64,8 +73,16 @@ void agent_free(struct agent *agent)
 static int admit_probe(const struct probe *probe, void *context)
 {
     struct agent *agent = context;
-    agent->probe_states[probe->id] = (struct agent_probe){.attached_ns = agent_now_ns()};
+    agent->probe_states[probe->id] =
+        (struct agent_probe){.attached_ns = agent_now_ns(), .stretch = 1};
     return series_table_add_probe(agent->series, probe->id);
+}
+
+static void on_enable(const struct probe *probe, struct loris_probe_knobs *knobs, void *context)
+{
+    struct agent *agent = context;
+    calibrate_enable(agent->calibrator, probe, knobs);
+    steer_enable(agent->steer, probe, knobs);
 }
 
 static int make_tables(struct agent *agent)
@@ -105,7 +122,7 @@ static int make_tables(struct agent *agent)
 
 int agent_ready_kernel(struct agent *agent, struct diag *reterr_diag)
 {
-    if (agent->probes)
+    if (agent->steer)
         return 0;
     const struct drain_config drain_config = {
         .interval_min_ns = agent->config->drain_min_ns,
@@ -123,10 +140,15 @@ int agent_ready_kernel(struct agent *agent, struct diag *reterr_diag)
         error = drain_new(agent->kernel, &drain_config, &agent->drain);
     if (!error && !agent->counters)
         error = kernel_counters_new(agent->kernel, &agent->counters);
-    if (!error)
+    if (!error && !agent->probes)
         error = probe_set_new(agent->kernel, hash_seed(), admit_probe, agent, &agent->probes);
+    if (!error && !agent->calibrator)
+        error = calibrate_new(agent->kernel, agent->probes, &agent->calibrator);
+    if (!error)
+        error = steer_new(agent, &agent->steer);
     if (error)
         return diag_set(reterr_diag, -error, "cannot set up the tables: %s", strerror(-error));
+    probe_set_on_enable(agent->probes, on_enable, agent);
     malloc_trim(0);
     memory_steer(agent);
     return 0;

@@ -31,7 +31,15 @@ struct agent_probe {
     uint64_t attached_ns; /* CLOCK_MONOTONIC */
     uint64_t decoded;
     uint64_t malformed;
-    uint64_t rate_count; /* calls at the last rate sample */
+    uint32_t stretch; /* what each call stands for, itself included */
+    /* Calls that are in the series for those that nobody saw, while the probe was detached for part
+     * of the time. */
+    uint64_t unobserved;
+    uint64_t detached_ns;       /* that it was detached for a while, in sum */
+    uint64_t unobserved_before; /* at the end of the last burst */
+    double unobserved_variance; /* of that number, as the bursts disagree */
+    double unobserved_doubt;    /* what it may be off by beside, 95 % */
+    uint64_t rate_count;        /* calls at the last rate sample */
     double rate_per_s;
 };
 
@@ -56,6 +64,8 @@ struct agent {
     struct cgroup_units *units;
     struct agent_probe *probe_states; /* by id */
     struct process_filters filters;
+    struct calibrator *calibrator;
+    struct steer *steer;
 
     struct agent_target **targets; /* attached and refused ones */
     size_t targets_count;
@@ -76,12 +86,15 @@ struct agent {
 
     uint64_t look_ns;           /* last time that watched files were looked at */
     uint64_t upkeep_ns;         /* last time of the once-a-second work */
+    double upkeep_cpu_s;        /* agent_cpu_s() then */
+    double cpu_ratio;           /* that the agent took between the last two, of one CPU */
     uint64_t wakeups;           /* by half-full rings */
     uint64_t memory_used;       /* at the last upkeep */
     uint64_t unknown_latencies; /* records of probes that do not exist */
 };
 
 uint64_t agent_now_ns(void);
+double agent_cpu_s(void); /* that this process has taken */
 
 /* --- agent.c --- */
 int agent_new(struct config *config, const char *config_path,
@@ -104,6 +117,8 @@ int targets_attach(struct agent *agent, const struct config_target *wanted,
 uint32_t targets_detach(struct agent *agent, const char *text);
 /* A target that was refused need not stay in the status. */
 void targets_forget_refused(struct agent *agent, const char *text);
+/* What was asked for by this text, or NULL. */
+const struct config_target *targets_wanted(struct agent *agent, const char *text);
 /* Attaches what the configuration asks for; says what is refused. */
 void targets_attach_configured(struct agent *agent);
 void targets_reload(struct agent *agent, const struct config *fresh);

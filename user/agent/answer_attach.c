@@ -3,8 +3,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/answers.h"
+#include "agent/log.h"
+#include "agent/steer.h"
+
+#define LOOK_NS   50000000
+#define HOT_RATIO 0.01 /* of a CPU: worth a word before it goes on */
 
 /* Reads the filter; false: answered. */
 static bool read_filter(struct varlink_call *call, const json_t *filter, struct config_filter *into)
@@ -44,7 +50,7 @@ static bool read_filter(struct varlink_call *call, const json_t *filter, struct 
 
 static bool read_target(struct varlink_call *call, const json_t *given, struct config_target *into)
 {
-    const char *text = NULL, *errors = NULL, *attach = NULL;
+    const char *text = NULL, *errors = NULL, *attach = NULL, *sample = NULL;
     if (!json_is_object(given)) {
         varlink_call_invalid_parameter(call, "targets");
         return false;
@@ -52,6 +58,7 @@ static bool read_target(struct varlink_call *call, const json_t *given, struct c
     if (!answer_string(call, given, "target", &text) ||
         !answer_string(call, given, "errors", &errors) ||
         !answer_string(call, given, "attach", &attach) ||
+        !answer_string(call, given, "sample", &sample) ||
         !answer_bool(call, given, "force", &into->force))
         return false;
     if (!text || strlen(text) >= sizeof(into->text)) {
@@ -68,6 +75,9 @@ static bool read_target(struct varlink_call *call, const json_t *given, struct c
         diag_set(&diag, EINVAL, "no way to attach is called '%s'", attach);
         diag_hint(&diag, "choose auto, uprobe-session, uprobe-multi, uprobe, uprobe-exits, fentry, "
                          "kprobe, kprobe-multi, kprobe-session or raw-tracepoint");
+    } else if (sample && config_sample_parse(sample, &into->sample_shift)) {
+        diag_set(&diag, EINVAL, "'%s' is no share of calls", sample);
+        diag_hint(&diag, "choose 1/N with a power of two from 1 to 1024, for example 1/128");
     }
     if (!diag.what[0])
         return true;
@@ -120,6 +130,38 @@ static uint32_t attach_all(struct agent *agent, const struct config_target *targ
     return attached;
 }
 
+/* Counts for a moment what the probes that were just attached would cost. */
+static void look(struct agent *agent)
+{
+    const struct timespec moment = {.tv_nsec = LOOK_NS};
+    steer_begin_look(agent->steer);
+    nanosleep(&moment, NULL);
+    int error = steer_end_look(agent->steer);
+    if (error)
+        log_line(LOG_WARNING, "some probes do not measure: %s", strerror(-error));
+}
+
+struct hot_writer {
+    struct agent *agent;
+    struct json_writer *json;
+};
+
+static void write_hot(const struct probe *probe, void *context)
+{
+    struct hot_writer *writer = context;
+    struct steer_figures figures = steer_figures(writer->agent->steer, probe);
+    char setting[96];
+    if (!probe->attached || figures.full_cost_ratio < HOT_RATIO)
+        return;
+    steer_describe(figures.setting, setting);
+    json_begin_object(writer->json, NULL);
+    json_string_z(writer->json, "probe", probe->name);
+    json_double(writer->json, "rate_per_s", figures.rate_per_s, 6);
+    json_double(writer->json, "cost", figures.full_cost_ratio, 6);
+    json_string_z(writer->json, "setting", setting);
+    json_end_object(writer->json);
+}
+
 void answer_attach(struct varlink_call *call, const json_t *parameters, void *context)
 {
     struct agent *agent = context;
@@ -132,6 +174,9 @@ void answer_attach(struct varlink_call *call, const json_t *parameters, void *co
     struct config_filter filter = {0};
     if (!read_filter(call, json_object_get(parameters, "filter"), &filter))
         return;
+    bool looks = false;
+    if (!answer_bool(call, parameters, "look", &looks))
+        return;
     struct diag failure = {0};
     _cleanup_free_ struct config_target *targets = calloc(count, sizeof(*targets));
     if (!targets) {
@@ -143,6 +188,7 @@ void answer_attach(struct varlink_call *call, const json_t *parameters, void *co
         if (!read_target(call, json_array_get(given, i), &targets[i]))
             return;
         targets[i].filter = filter;
+        targets[i].look = looks;
     }
     _cleanup_text_ struct text results_text = {0};
     struct json_writer results = {.text = &results_text};
@@ -153,9 +199,16 @@ void answer_attach(struct varlink_call *call, const json_t *parameters, void *co
         varlink_call_error(call, "TargetFailed", &failure);
         return;
     }
+    if (looks)
+        look(agent);
     struct json_writer *json = varlink_call_begin_reply(call);
+    struct hot_writer hot = {agent, json};
     json_raw(json, "results", results_text.bytes);
     json_u64(json, "attached", attached);
+    json_begin_array(json, "hot");
+    if (looks)
+        probe_set_walk(agent->probes, write_hot, &hot);
+    json_end_array(json);
     varlink_call_reply(call);
 }
 

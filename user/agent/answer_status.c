@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Status and OpenCalls: what is attached, what it costs, where every call went. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include "agent/agent.h"
@@ -10,6 +10,7 @@
 #include "agent/memory.h"
 #include "agent/open_call_table.h"
 #include "agent/probe_ledger.h"
+#include "agent/steer.h"
 
 /* Below this many processes forgotten early nobody misses their names. */
 #define FORGOTTEN_SHARE 100
@@ -17,17 +18,20 @@
 static void write_ledger(struct json_writer *json, const struct probe_ledger *ledger)
 {
     const struct loris_ledger *kernel = &ledger->kernel;
+    uint64_t submitted = loris_ledger_submitted(kernel);
     json_begin_object(json, "ledger");
     json_u64(json, "entered", kernel->entered);
     json_u64(json, "returned", kernel->returned);
     json_u64(json, "abandoned", ledger->abandoned);
     json_u64(json, "in_flight", ledger->in_flight);
-    json_u64(json, "sampled", kernel->submitted + kernel->ring_full);
-    json_u64(json, "submitted", kernel->submitted);
+    json_u64(json, "waiting", loris_ledger_waiting(kernel));
+    json_u64(json, "sampled", submitted + kernel->ring_full);
+    json_u64(json, "submitted", submitted);
     json_u64(json, "ring_full", kernel->ring_full);
     json_u64(json, "counted", kernel->counted);
     json_u64(json, "decoded", ledger->decoded);
     json_u64(json, "malformed", ledger->malformed);
+    json_u64(json, "unobserved", ledger->unobserved);
     json_u64(json, "in_series", ledger->in_series);
     json_u64(json, "too_deep", kernel->too_deep);
     json_u64(json, "no_storage", kernel->no_storage);
@@ -43,6 +47,25 @@ struct status_writer {
     struct json_writer *json;
     const struct open_call_table *open_calls;
 };
+
+static void write_cost(const struct status_writer *writer, const struct probe *probe)
+{
+    struct json_writer *json = writer->json;
+    if (!probe->attached)
+        return;
+    struct steer_figures figures = steer_figures(writer->agent->steer, probe);
+    char setting[96];
+    steer_describe(figures.setting, setting);
+    json_u64(json, "thin_shift", probe->knobs.thin_shift);
+    json_double(json, "attached_ratio", figures.attached_ratio, 6);
+    json_begin_object(json, "cost");
+    json_u64(json, "call_ns", (uint64_t)figures.cost.full_ns);
+    json_u64(json, "reduced_ns", (uint64_t)figures.cost.reduced_ns);
+    json_double(json, "cpu_ratio", figures.cost_ratio, 6);
+    json_bool(json, "measured", figures.cost_is_measured);
+    json_string_z(json, "setting", setting);
+    json_end_object(json);
+}
 
 static void write_probe(const struct probe *probe, void *context)
 {
@@ -61,9 +84,12 @@ static void write_probe(const struct probe *probe, void *context)
         json_string_z(json, "object", probe->object);
         json_u64(json, "offset", probe->offset);
     }
+    if (probe->placement.instruction[0])
+        answer_write_placement(json, &probe->placement);
     json_double(json, "rate_per_s", writer->agent->probe_states[probe->id].rate_per_s, 6);
     json_u64(json, "bias_ns", probe->knobs.bias_ns);
     json_u64(json, "sample_shift", probe->knobs.sample_shift);
+    write_cost(writer, probe);
     write_ledger(json, &ledger);
     json_end_object(json);
 }
@@ -195,6 +221,13 @@ static void write_health(struct agent *agent, struct json_writer *json)
         json_string_z(&reasons, NULL, line);
         count++;
     }
+    double budget = agent->config->overhead_budget_ratio;
+    if (agent->steer && steer_total_cost(agent->steer) > budget) {
+        snprintf(line, sizeof(line), "the probes cost %.2f %% of a CPU, over the budget of %.2f %%",
+                 100 * steer_total_cost(agent->steer), 100 * budget);
+        json_string_z(&reasons, NULL, line);
+        count++;
+    }
     struct loris_rare_ledger rare = {0};
     if (agent->counters && kernel_counters_rare(agent->counters, &rare) == 0 &&
         rare.ring_full * FORGOTTEN_SHARE > rare.submitted) {
@@ -236,13 +269,17 @@ static void write_attach_kinds(struct agent *agent, struct json_writer *json)
     json_end_array(json);
 }
 
-static double cpu_seconds(void)
+static void write_overhead(struct agent *agent, struct json_writer *json)
 {
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage))
-        return 0;
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    double budget = agent->config->overhead_budget_ratio;
+    json_begin_object(json, "overhead");
+    if (isfinite(budget))
+        json_double(json, "budget", budget, 6);
+    json_double(json, "probes", agent->steer ? steer_total_cost(agent->steer) : 0, 6);
+    json_double(json, "agent", agent->cpu_ratio, 6);
+    if (agent->steer)
+        steer_write_steps(agent->steer, json, "steps");
+    json_end_object(json);
 }
 
 static void write_probes(struct agent *agent, struct json_writer *json)
@@ -274,12 +311,13 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
     write_health(agent, json);
     json_i64(json, "pid", getpid());
     json_double(json, "uptime_s", (double)(agent_now_ns() - agent->started_ns) / 1e9, 9);
-    json_double(json, "cpu_s", cpu_seconds(), 9);
+    json_double(json, "cpu_s", agent_cpu_s(), 9);
     json_u64(json, "memory_budget", agent->config->memory_budget_bytes);
     json_u64(json, "memory_used", memory_used_bytes(agent));
     write_memory(agent, json);
     write_caches(agent, json);
     write_drain(agent, json);
+    write_overhead(agent, json);
     json_u64(json, "kernel_missed", agent->probes ? probe_set_missed(agent->probes) : 0);
     write_attach_kinds(agent, json);
     json_u64(json, "probes_attached", agent->probes ? probe_set_attached(agent->probes) : 0);

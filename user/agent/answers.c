@@ -61,7 +61,7 @@ bool answer_u64(struct varlink_call *call, const json_t *parameters, const char 
 
 /* --- List ------------------------------------------------------------------------------------ */
 
-static void write_placement(struct json_writer *json, const struct placement *placement)
+void answer_write_placement(struct json_writer *json, const struct placement *placement)
 {
     char reason[PLACEMENT_REASON_SIZE];
     probe_placement_reason(placement, reason);
@@ -90,7 +90,7 @@ static void write_listing(const struct listing *listing, void *context)
     if (listing->note)
         json_string_z(json, "note", listing->note);
     if (listing->placement)
-        write_placement(json, listing->placement);
+        answer_write_placement(json, listing->placement);
     json_end_object(json);
 }
 

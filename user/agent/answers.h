@@ -8,6 +8,8 @@ void answer_stats(struct varlink_call *call, const json_t *parameters, void *con
 void answer_set_mark(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_status(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_open_calls(struct varlink_call *call, const json_t *parameters, void *context);
+/* The object "placement". */
+void answer_write_placement(struct json_writer *json, const struct placement *placement);
 void answer_list(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_attach(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_detach(struct varlink_call *call, const json_t *parameters, void *context);

@@ -22,6 +22,8 @@
 #define CONFIG_FILTER_PIDS_MAX 64
 #define CONFIG_COMM_BYTES      16 /* TASK_COMM_LEN, with the NUL */
 #define CONFIG_UNIT_BYTES      512
+#define CONFIG_BUDGET_MIN      100 /* millionths of one CPU */
+#define CONFIG_BUDGET_MAX      1000000
 
 /* `by:` of the summaries. */
 enum config_group {
@@ -44,6 +46,8 @@ struct config_target {
     bool has_error_rule;        /* else error_rule is LORIS_ERROR_NEVER */
     uint8_t error_rule;         /* enum loris_error_rule */
     enum attach_kind attach;
+    bool look;            /* asked for at run time: count entries for a moment before measuring */
+    uint8_t sample_shift; /* at most one call of 2^shift becomes a sample; 0 .. LORIS_THIN_MAX */
     bool force;
     bool optional; /* when it is refused, one line says so and the agent is still well */
     struct config_filter filter;
@@ -53,7 +57,7 @@ struct config_target {
 
 struct config {
     uint64_t memory_budget_bytes; /* 12 MiB .. 64 GiB */
-    double overhead_budget_ratio; /* of one CPU, 0.0001 .. 1 */
+    double overhead_budget_ratio; /* of one CPU, 0.0001 .. 1, or infinity */
     uint64_t interval_ns;         /* between summaries, 1 s .. 1 h */
     uint32_t window_slices;       /* 1 .. SERIES_SLICES_MAX */
     uint64_t window_slice_ns;     /* 1 s .. 1 h */
@@ -102,6 +106,10 @@ const struct config_target *config_target_find(const struct config *config, cons
 /* "errno", "negative-int", ...; the words of `errors:`, here and in the socket's Attach. -EINVAL */
 int config_error_rule_parse(const char *word, uint8_t *ret_rule) _must_check_;
 const char *config_error_rule_name(uint8_t rule);
+/* "1/128" is 7: the words of `sample:`; powers of two up to LORIS_THIN_MAX. -EINVAL */
+int config_sample_parse(const char *word, uint8_t *ret_shift) _must_check_;
+/* "1%", "0.25%", "none" (infinity): what `overhead_budget:` says. -EINVAL, -ERANGE */
+int config_budget_parse(const char *word, double *ret_ratio) _must_check_;
 /* "process", "unit", "none"; the words of `by:`. -EINVAL */
 int config_group_parse(const char *word, enum config_group *ret_group) _must_check_;
 const char *config_group_name(enum config_group group);

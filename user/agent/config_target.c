@@ -14,7 +14,8 @@
 #define ATTACH_EXPECTED                                                                            \
     "auto, fentry, kprobe, kprobe-multi, kprobe-session, uprobe, uprobe-multi, uprobe-session, "   \
     "uprobe-exits, raw-tracepoint or tracepoints"
-#define PIDS_EXPECTED "a list of process ids, for example [1234, 5678]"
+#define SAMPLE_EXPECTED "1/N with a power of two from 1 to 1024, for example 1/128"
+#define PIDS_EXPECTED   "a list of process ids, for example [1234, 5678]"
 
 bool config_filter_is_empty(const struct config_filter *filter)
 {
@@ -32,8 +33,8 @@ bool config_target_equal(const struct config_target *left, const struct config_t
 {
     return strcmp(left->text, right->text) == 0 && left->has_error_rule == right->has_error_rule &&
            left->error_rule == right->error_rule && left->attach == right->attach &&
-           left->force == right->force && left->optional == right->optional &&
-           config_filter_equal(&left->filter, &right->filter);
+           left->sample_shift == right->sample_shift && left->force == right->force &&
+           left->optional == right->optional && config_filter_equal(&left->filter, &right->filter);
 }
 
 const struct config_target *config_target_find(const struct config *config, const char *text)

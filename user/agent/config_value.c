@@ -2,6 +2,7 @@
 #include "agent/config_value.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/edit_distance.h"
@@ -54,7 +55,7 @@ int config_value_scalar(struct config_reader *reader, const struct config_yaml_n
 }
 
 /* "0.5%", "12 %": at most four decimals, in millionths of the whole. -EINVAL, -ERANGE */
-static int parse_percent(const char *text, uint64_t *ret_millionths)
+int config_value_parse_percent(const char *text, uint64_t *ret_millionths)
 {
     uint64_t whole = 0, part = 0, part_unit = 10000;
     const char *at = text;
@@ -99,7 +100,7 @@ static int parse_quantity(const struct config_key *key, const char *text, uint64
         r = parse_duration_ns(text, ret_value);
         break;
     case CONFIG_VALUE_PERCENT:
-        r = parse_percent(text, ret_value);
+        r = config_value_parse_percent(text, ret_value);
         break;
     default:
         r = parse_u64(text, ret_value);
@@ -113,6 +114,10 @@ static int parse_quantity(const struct config_key *key, const char *text, uint64
 static int read_quantity(struct config_reader *reader, const struct config_key *key,
                          const struct config_yaml_node *node, const char *text, void *field)
 {
+    if (key->unlimited && strcmp(text, "none") == 0) {
+        *(double *)field = INFINITY;
+        return 0;
+    }
     uint64_t value = 0;
     int r = parse_quantity(key, text, &value);
     if (r == -ERANGE)

@@ -26,6 +26,7 @@ struct config_key {
     const char *name; /* NULL ends the table */
     enum config_value_kind kind;
     bool automatic; /* the word auto is allowed and gives 0 */
+    bool unlimited; /* PERCENT: the word none is allowed and gives infinity */
     size_t offset;  /* of the field in what config_value_read_mapping fills */
     uint64_t min, max;
     const char *expected; /* for the hint, with the range and an example */
@@ -36,6 +37,9 @@ struct config_key {
  * nearest known one. Recursion (through `read`) follows the tables, not the input. */
 int config_value_read_mapping(struct config_reader *reader, const struct config_yaml_node *node,
                               const struct config_key *keys, void *into) _must_check_;
+
+/* "0.25%" is 2500. -EINVAL, -ERANGE */
+int config_value_parse_percent(const char *text, uint64_t *ret_millionths) _must_check_;
 
 /* The node's text, or an error when it is a list, a mapping or nothing. */
 int config_value_scalar(struct config_reader *reader, const struct config_yaml_node *node,

@@ -12,6 +12,7 @@
 #include "agent/agent.h"
 #include "agent/answers.h"
 #include "agent/log.h"
+#include "agent/steer.h"
 
 static const char interface_text[] = {
 #include "agent_interface.inc"
@@ -20,7 +21,8 @@ static const char interface_text[] = {
 struct options {
     const char *config_path;
     const char *socket_path;
-    int client_fd; /* private agent: serve this connection, end with it */
+    const char *budget; /* NULL: the configuration's */
+    int client_fd;      /* private agent: serve this connection, end with it */
     bool check_only;
 };
 
@@ -32,6 +34,7 @@ static void print_help(void)
          "\n"
          "  -c, --config FILE      configuration (default " CONFIG_PATH_DEFAULT ")\n"
          "  -s, --socket PATH      listen here instead of where the configuration says\n"
+         "      --budget SHARE     what all probes may cost, of one CPU: 5%, none\n"
          "      --client-fd N      serve the connected socket N only and end with it\n"
          "      --check-config FILE  read FILE, say what is wrong with it, and end\n"
          "  -h, --help             this text\n"
@@ -48,10 +51,11 @@ static void print_help(void)
 /* 0: go on; else the exit code plus one. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { OPTION_CLIENT_FD = 256, OPTION_CHECK, OPTION_VERSION };
+    enum { OPTION_CLIENT_FD = 256, OPTION_CHECK, OPTION_VERSION, OPTION_BUDGET };
     static const struct option table[] = {
         {"config", required_argument, NULL, 'c'},
         {"socket", required_argument, NULL, 's'},
+        {"budget", required_argument, NULL, OPTION_BUDGET},
         {"client-fd", required_argument, NULL, OPTION_CLIENT_FD},
         {"check-config", required_argument, NULL, OPTION_CHECK},
         {"help", no_argument, NULL, 'h'},
@@ -73,6 +77,9 @@ static int parse_options(int argc, char **argv, struct options *options)
                 return 3;
             }
             options->client_fd = (int)number;
+            break;
+        case OPTION_BUDGET:
+            options->budget = optarg;
             break;
         case OPTION_CHECK:
             options->config_path = optarg;
@@ -116,7 +123,9 @@ static int check_config(const char *path)
 /* What the signal handlers work on. */
 struct service {
     struct agent *agent;
-    bool socket_was_given; /* on the command line: the configuration's does not matter */
+    /* On the command line: the configuration's does not matter. */
+    bool socket_was_given;
+    bool budget_was_given;
 };
 
 static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
@@ -206,6 +215,10 @@ static void reload(const struct service *service)
         return;
     }
     keep_until_restart(service, fresh);
+    if (agent->steer && !service->budget_was_given)
+        steer_set_budget(agent->steer, fresh->overhead_budget_ratio);
+    if (service->budget_was_given)
+        fresh->overhead_budget_ratio = agent->config->overhead_budget_ratio;
     targets_reload(agent, fresh);
     bool other_interval = fresh->interval_ns != agent->config->interval_ns;
     config_free(agent->config);
@@ -291,7 +304,7 @@ static gid_t socket_gid(const char *group)
 static int serve(struct agent *agent, const struct options *options)
 {
     struct diag diag = {0};
-    struct service service = {agent, options->socket_path != NULL};
+    struct service service = {agent, options->socket_path != NULL, options->budget != NULL};
     int error = listen_to_signals(&service);
     if (!error)
         error = make_server(agent);
@@ -347,6 +360,12 @@ static int load_config(const struct options *options, struct config **ret_config
     if (error)
         return log_failure(error, &diag);
     struct config *config = *ret_config;
+    if (options->budget && config_budget_parse(options->budget, &config->overhead_budget_ratio)) {
+        diag_set(&diag, EINVAL, "'%s' is no budget", options->budget);
+        diag_hint(&diag, "a share of one CPU from 0.01%% to 100%%, for example 5%%; or none");
+        config_free(take_ptr(*ret_config));
+        return log_failure(-EINVAL, &diag);
+    }
     if (options->socket_path) {
         if (strlen(options->socket_path) >= sizeof(config->socket_path)) {
             diag_set(&diag, ENAMETOOLONG, "the socket path is longer than %zu bytes: %s",

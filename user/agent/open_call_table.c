@@ -33,7 +33,7 @@ static void on_open_call(const struct loris_open_call *call, void *context)
     if (call->probe >= reading->probes_max || call->start_ns == 0)
         return;
     table->total++;
-    table->per_probe[call->probe]++;
+    table->per_probe[call->probe] += call->weight;
     uint64_t *oldest = &table->oldest_ns[call->probe];
     if (*oldest == 0 || call->start_ns < *oldest)
         *oldest = call->start_ns;

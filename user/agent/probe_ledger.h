@@ -11,6 +11,7 @@ struct probe_ledger {
     uint64_t in_flight;
     uint64_t decoded;
     uint64_t malformed;
+    uint64_t unobserved; /* estimated to have been made while the probe was detached */
     uint64_t in_series;
     bool closes;
 };

@@ -5,8 +5,10 @@
 #include <sys/epoll.h>
 
 #include "agent/agent.h"
+#include "agent/calibrate.h"
 #include "agent/log.h"
 #include "agent/memory.h"
+#include "agent/steer.h"
 #include "ingest/task_walk.h"
 
 #define SECOND_NS 1000000000ull
@@ -52,23 +54,40 @@ struct pump_pass {
     uint64_t now_ns;
 };
 
-static void on_latency(const struct loris_latency_event *event, void *context)
+/* The probe's state, or NULL for a record of a probe that has gone. */
+static struct agent_probe *state_of(const struct agent *agent,
+                                    const struct loris_latency_event *event)
+{
+    const struct probe *probe = probe_set_find(agent->probes, event->probe);
+    return probe && probe_owns_generation(probe, event->generation)
+               ? &agent->probe_states[event->probe]
+               : NULL;
+}
+
+static void on_latencies(const struct loris_latency_event *latencies, uint32_t count, void *context)
 {
     struct pump_pass *pass = context;
     struct agent *agent = pass->agent;
-    const struct probe *probe = probe_set_find(agent->probes, event->probe);
-    if (!probe || probe->knobs.generation != event->generation) {
-        agent->unknown_latencies++;
-        return;
+    struct series_sample samples[EVENT_BATCH_MAX];
+    uint32_t current = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct loris_latency_event *event = &latencies[i];
+        struct agent_probe *state = state_of(agent, event);
+        if (!state) {
+            agent->unknown_latencies++;
+            continue;
+        }
+        uint32_t weight = event->weight * state->stretch;
+        state->decoded += event->weight;
+        state->unobserved += weight - event->weight;
+        samples[current++] = (struct series_sample){
+            .key = {event->probe, SERIES_PROCESS, who_of(event->pid, event->start_tick)},
+            .latency_ns = event->latency_ns,
+            .weight = weight,
+            .error = event->flags & LORIS_LATENCY_ERROR,
+        };
     }
-    agent->probe_states[event->probe].decoded++;
-    const struct series_key key = {
-        .probe = event->probe,
-        .level = SERIES_PROCESS,
-        .who = who_of(event->pid, event->start_tick),
-    };
-    series_table_record(agent->series, key, event->latency_ns, event->flags & LORIS_LATENCY_ERROR,
-                        pass->now_ns);
+    series_table_record(agent->series, samples, current, pass->now_ns);
 }
 
 static void on_process(const struct loris_process_event *event, void *context)
@@ -121,6 +140,7 @@ static void on_forget(const struct process *process, void *context)
 /* --- the kernel-side sketches ---------------------------------------------------------------- */
 
 struct counted {
+    uint32_t stretch; /* what each call stands for */
     struct latency_stat fine;
     struct latency_stat coarse;
     int error;
@@ -130,9 +150,11 @@ static void on_bucket(uint32_t bucket, uint64_t count, bool is_coarse, void *con
 {
     struct counted *counted = context;
     struct latency_stat *stat = is_coarse ? &counted->coarse : &counted->fine;
-    if (sketch_record(&stat->sketch, bucket, count))
+    uint64_t stretch = counted->stretch;
+    if (sketch_record(&stat->sketch, bucket, count * stretch))
         counted->error = -ENOMEM;
-    stat->count += count;
+    stat->count += count * stretch;
+    stat->thinned_square += count * stretch * (stretch - 1);
 }
 
 /* The kernel knows the extremes of all calls so far; those of the gain are known exactly when they
@@ -150,7 +172,8 @@ static void set_extremes(struct latency_stat *stat, const struct kernel_gain *ga
 static void take_counted(struct pump_pass *pass, const struct probe *probe)
 {
     struct agent *agent = pass->agent;
-    struct counted counted = {0};
+    struct agent_probe *state = &agent->probe_states[probe->id];
+    struct counted counted = {.stretch = state->stretch};
     struct kernel_gain gain = {0};
     latency_stat_init(&counted.fine);
     latency_stat_init(&counted.coarse);
@@ -162,8 +185,9 @@ static void take_counted(struct pump_pass *pass, const struct probe *probe)
         struct latency_stat *main = counted.fine.count ? &counted.fine : &counted.coarse;
         set_extremes(&counted.fine, &gain);
         set_extremes(&counted.coarse, &gain);
-        main->errors = gain.errors;
-        main->sum_ns = gain.sum_ns;
+        main->errors = gain.errors * counted.stretch;
+        main->sum_ns = gain.sum_ns * counted.stretch;
+        state->unobserved += gain.count * (counted.stretch - 1);
         if (counted.fine.count)
             series_table_merge(agent->series, key, &counted.fine, pass->now_ns);
         if (counted.coarse.count)
@@ -181,7 +205,7 @@ static bool drain_once(struct agent *agent)
 {
     uint64_t began_ns = agent_now_ns();
     struct pump_pass pass = {agent, began_ns};
-    const struct event_sink sink = {on_latency, on_process, on_cgroup, &pass};
+    const struct event_sink sink = {on_latencies, on_process, on_cgroup, &pass};
     bool more = drain_pass(agent->drain, &sink, began_ns);
     drain_took(agent->drain, agent_now_ns() - began_ns);
     return more;
@@ -211,10 +235,11 @@ static void on_ledger_upkeep(uint32_t id, const struct loris_ledger *ledger, voi
 {
     struct pump_pass *pass = context;
     struct agent_probe *state = &pass->agent->probe_states[id];
+    uint64_t calls = ledger->entered + loris_ledger_waiting(ledger);
     double seconds = (double)(pass->now_ns - pass->agent->upkeep_ns) / (double)SECOND_NS;
     if (seconds > 0)
-        state->rate_per_s = (double)(ledger->entered - state->rate_count) / seconds;
-    state->rate_count = ledger->entered;
+        state->rate_per_s = (double)(calls - state->rate_count) / seconds;
+    state->rate_count = calls;
     on_ledger(id, ledger, context);
 }
 
@@ -230,9 +255,14 @@ static void upkeep(struct agent *agent)
 {
     struct pump_pass pass = {agent, agent_now_ns()};
     read_ledgers(&pass, on_ledger_upkeep);
+    double cpu_s = agent_cpu_s();
+    double seconds = (double)(pass.now_ns - agent->upkeep_ns) / (double)SECOND_NS;
+    agent->cpu_ratio = agent->upkeep_ns ? (cpu_s - agent->upkeep_cpu_s) / seconds : 0;
+    agent->upkeep_cpu_s = cpu_s;
     agent->upkeep_ns = pass.now_ns;
     reap_processes(&pass);
     series_table_sweep(agent->series, pass.now_ns, SWEEP_MAX);
+    calibrate_upkeep(agent->calibrator, pass.now_ns);
     memory_steer(agent);
     if (pass.now_ns - agent->look_ns > LOOK_NS) {
         agent->look_ns = pass.now_ns;
@@ -245,7 +275,9 @@ static int on_drain_timer(sd_event_source *source, uint64_t usec, void *context)
     struct agent *agent = context;
     (void)usec;
     bool more = drain_once(agent);
-    if (agent_now_ns() - agent->upkeep_ns >= UPKEEP_NS)
+    uint64_t now_ns = agent_now_ns();
+    steer_tick(agent->steer, now_ns);
+    if (now_ns - agent->upkeep_ns >= UPKEEP_NS)
         upkeep(agent);
     uint64_t next_us = more ? 0 : drain_interval_ns(agent->drain) / 1000;
     int error = sd_event_source_set_time_relative(source, next_us);
@@ -289,13 +321,11 @@ static int listen_to_ring(struct agent *agent, int fd)
 static int listen_to_rings(struct agent *agent)
 {
     uint32_t cpus = kernel_side_cpus(agent->kernel);
-    agent->ring_sources = calloc(2 * (size_t)cpus, sizeof(sd_event_source *));
+    agent->ring_sources = calloc(cpus, sizeof(sd_event_source *));
     if (!agent->ring_sources)
         return -ENOMEM;
     for (uint32_t cpu = 0; cpu < cpus; cpu++) {
-        int error = listen_to_ring(agent, kernel_side_latency_ring(agent->kernel, cpu));
-        if (!error)
-            error = listen_to_ring(agent, kernel_side_rare_ring(agent->kernel, cpu));
+        int error = listen_to_ring(agent, kernel_side_rare_ring(agent->kernel, cpu));
         if (error)
             return error;
     }
@@ -320,7 +350,7 @@ int pump_start(struct agent *agent)
     error = listen_to_rings(agent);
     if (!error)
         error = sd_event_add_time_relative(agent->event, &agent->drain_timer, CLOCK_MONOTONIC,
-                                           agent->config->drain_min_ns / 1000, 1000, on_drain_timer,
+                                           agent->config->drain_min_ns / 1000, 1, on_drain_timer,
                                            agent);
     return error < 0 ? error : 0;
 }

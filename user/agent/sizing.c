@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/sizing.h"
 
+#include "loris/event.h"
 #include "loris/ledger.h"
 #include "loris/sketch.h"
 
@@ -22,10 +23,16 @@ static uint32_t power_of_two_below(uint64_t value)
     return power;
 }
 
-/* Per CPU; the rings of a family together take at most this share of the budget, three times. */
+/* Per CPU; all of a kind together take at most this share of the budget. */
 static uint32_t ring_bytes(uint64_t budget, uint32_t cpus, uint64_t share)
 {
     return power_of_two_below(clamp(budget / share / cpus, 4 * KIB, MIB));
+}
+
+/* The most records, as a power of two, that fit. */
+static uint32_t samples_log2(uint32_t bytes)
+{
+    return 31 - (uint32_t)__builtin_clz(bytes / (uint32_t)sizeof(struct loris_latency_event));
 }
 
 struct sizing sizing_of(const struct config *config, uint32_t cpus)
@@ -41,8 +48,9 @@ struct sizing sizing_of(const struct config *config, uint32_t cpus)
                     config->probes_max, 1, clamp(budget / 24 / probe_bytes, 512, LORIS_PROBES_MAX)),
                 .sketch_pages = (uint32_t)clamp(budget / 64 / page_bytes, 64, 16384),
                 .waits_max = (uint32_t)clamp(budget / 64 / 208, 1024, 65536),
-                .latency_ring_bytes = config->ring_latency_bytes ? config->ring_latency_bytes
-                                                                 : ring_bytes(budget, cpus, 64),
+                .samples_log2 =
+                    samples_log2(config->ring_latency_bytes ? config->ring_latency_bytes
+                                                            : ring_bytes(budget, cpus, 32)),
                 .rare_ring_bytes = config->ring_rare_bytes ? config->ring_rare_bytes
                                                            : ring_bytes(budget, cpus, 64),
             },

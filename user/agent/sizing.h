@@ -15,5 +15,6 @@ struct sizing {
     uint64_t queued_bytes_max; /* of answers that wait until their clients read */
 };
 
-/* Pure. A ring counts three times: its pages are the kernel's, and are mapped twice here. */
+/* Pure. A ring counts three times: its pages are the kernel's, and are mapped twice here; a sample
+ * log twice. */
 struct sizing sizing_of(const struct config *config, uint32_t cpus);

@@ -2,12 +2,16 @@
 #include "agent/stats_query.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "agent/open_call_table.h"
 #include "agent/probe_ledger.h"
+#include "agent/steer.h"
 #include "base/clock.h"
 #include "base/glob.h"
+
+#define NORMAL_95 1.96
 
 /* Totals of all probes at one instant, of one client. */
 struct agent_mark {
@@ -212,6 +216,40 @@ static void name_row(struct agent *agent, struct series_json *series)
     }
 }
 
+/*
+ * How far the count of a row may be off. Calls of a thinned probe are shared out among processes by
+ * sampling: a count is known as well as twice the rank of a median (see latency_stat_rank_error).
+ * What was detached for part of the time is off by as much as its bursts disagree, and by what they
+ * do not tell of the program; that may be more than the count itself.
+ */
+static double count_error(const struct making *making, const struct probe *probe,
+                          const struct rollup_row *row)
+{
+    const struct agent_probe *state = &making->agent->probe_states[probe->id];
+    bool is_part = row->key.level != SERIES_OTHER || making->query->by != CONFIG_BY_NONE;
+    double shared = is_part ? 2 * latency_stat_rank_error(&row->stat) : 0;
+    double unseen = 0;
+    if (making->query->since_start && row->stat.count > 0) {
+        unseen = NORMAL_95 * sqrt(state->unobserved_variance) + state->unobserved_doubt;
+        unseen /= (double)row->stat.count;
+    } else if (state->stretch > 1) {
+        struct burst_error error = steer_figures(making->agent->steer, probe).error;
+        unseen = (NORMAL_95 * error.chance + error.doubt) * (1 - 1.0 / (double)state->stretch);
+    }
+    return sqrt(shared * shared + unseen * unseen);
+}
+
+/* Of intervals, what holds now stands for what held then. */
+static double observed_ratio(const struct making *making, const struct probe *probe)
+{
+    const struct agent_probe *state = &making->agent->probe_states[probe->id];
+    uint64_t attached_ns = making->now_ns - state->attached_ns;
+    if (!making->query->since_start)
+        return steer_figures(making->agent->steer, probe).attached_ratio;
+    return attached_ns > state->detached_ns ? 1 - (double)state->detached_ns / (double)attached_ns
+                                            : 0;
+}
+
 static int add_row(struct making *making, const struct probe *probe, struct rollup_row *row,
                    const struct probe_ledger *ledger)
 {
@@ -232,6 +270,8 @@ static int add_row(struct making *making, const struct probe *probe, struct roll
         .time = answer->time,
         .row = row,
         .grouped = making->query->by != CONFIG_BY_NONE,
+        .observed = observed_ratio(making, probe),
+        .count_error = count_error(making, probe, row),
         .lost = ledger->kernel.too_deep + ledger->kernel.no_storage + ledger->malformed,
         .has_in_flight = true,
         .in_flight = ledger->in_flight,

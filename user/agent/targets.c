@@ -141,6 +141,7 @@ static int attach_wanted(struct agent *agent, const struct config_target *wanted
         .has_error_rule = wanted->has_error_rule,
         .error_rule = wanted->error_rule,
         .force = wanted->force,
+        .look = wanted->look,
     };
     int error = target_parse(wanted->text, &request.target, reterr_diag);
     if (!error)
@@ -166,6 +167,12 @@ static int start(struct agent *agent, struct diag *reterr_diag)
                  : 0;
 }
 
+const struct config_target *targets_wanted(struct agent *agent, const char *text)
+{
+    struct agent_target **found = find_target(agent, text);
+    return found ? &(*found)->wanted : NULL;
+}
+
 int targets_attach(struct agent *agent, const struct config_target *wanted,
                    struct attach_report *report, struct diag *reterr_diag)
 {
@@ -184,6 +191,7 @@ int targets_attach(struct agent *agent, const struct config_target *wanted,
      * missing. The other knobs are the asker's, and they stand when it comes to watching. */
     struct config_target asked = *wanted;
     asked.optional = target->wanted.optional;
+    target->wanted.sample_shift = asked.sample_shift; /* read while it is attached */
     error = attach_wanted(agent, &asked, &target->filter, report, reterr_diag);
     if (error) {
         if (reterr_diag && config_target_equal(&target->wanted, &asked))

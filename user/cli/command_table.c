@@ -35,6 +35,9 @@ static const struct command_option watch_options[] = {
     {OPTION_ERRORS, 0, "errors", "RULE", "never negative negative-int zero nonzero errno",
      "which return values count as errors"},
     {OPTION_ATTACH, 0, "attach", "KIND", NULL, "how to attach (default auto)"},
+    {OPTION_BUDGET, 0, "budget", "SHARE", NULL,
+     "what all probes may cost, of one CPU: 5%, none (default 1%)"},
+    {OPTION_SAMPLE, 0, "sample", "1/N", NULL, "time one call of N, count them all: 1/128"},
     {OPTION_FORCE, 0, "force", NULL, NULL, "attach in spite of a known hazard"},
     {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many lines, the busiest first"},
     {OPTION_OUTPUT, 'o', "output", "FILE", NULL, "write the data there instead of to stdout"},
@@ -58,6 +61,7 @@ static const struct command_option status_options[] = {
 
 static const struct command_option list_options[] = {
     {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many (default 1000)"},
+    {OPTION_PLACEMENT, 0, "placement", NULL, NULL, "where probes of functions would go, and why"},
     OPTIONS_END,
 };
 

@@ -23,6 +23,8 @@ enum option_id {
     OPTION_ERRORS,
     OPTION_ATTACH,
     OPTION_FORCE,
+    OPTION_BUDGET,
+    OPTION_SAMPLE,
     OPTION_LIMIT,
     OPTION_OUTPUT,
     OPTION_WINDOW,
@@ -31,6 +33,7 @@ enum option_id {
     OPTION_MEMORY,
     OPTION_ONCE,
     OPTION_SORT,
+    OPTION_PLACEMENT,
     OPTION_COUNT,
 };
 

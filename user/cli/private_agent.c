@@ -29,7 +29,8 @@ struct private_agent {
 };
 
 /* In the child: only async-signal-safe calls. Does not return. */
-static void become_agent(const char *path, int client_fd, int report_fd, pid_t parent)
+static void become_agent(const char *path, const char *budget, int client_fd, int report_fd,
+                         pid_t parent)
 {
     interrupt_restore();
     signal(SIGPIPE, SIG_DFL);
@@ -48,7 +49,8 @@ static void become_agent(const char *path, int client_fd, int report_fd, pid_t p
         error = errno;
     if (!error) {
         close_range(AGENT_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC);
-        execl(path, AGENT_PROGRAM, "--client-fd", AGENT_FD_TEXT, (char *)NULL);
+        execl(path, AGENT_PROGRAM, "--client-fd", AGENT_FD_TEXT, budget ? "--budget" : NULL, budget,
+              (char *)NULL);
         error = errno;
     }
     if (write(report_fd, &error, sizeof(error)) < 0)
@@ -77,7 +79,7 @@ static int exec_result(int fd)
     return got == (ssize_t)sizeof(error) ? -error : 0;
 }
 
-static int spawn(const char *path, struct private_agent *agent, int *ret_socket)
+static int spawn(const char *path, const char *budget, struct private_agent *agent, int *ret_socket)
 {
     int pair[2], report[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -98,7 +100,7 @@ static int spawn(const char *path, struct private_agent *agent, int *ret_socket)
     if (agent->pid < 0)
         return -errno;
     if (agent->pid == 0)
-        become_agent(path, theirs, report_out, parent);
+        become_agent(path, budget, theirs, report_out, parent);
     close_fd(&report_out);
     agent->pid_fd = pidfd_open(agent->pid, 0);
     r = exec_result(report_in);
@@ -107,7 +109,8 @@ static int spawn(const char *path, struct private_agent *agent, int *ret_socket)
     return r;
 }
 
-int private_agent_start(struct private_agent **ret_agent, struct diag *reterr_diag)
+int private_agent_start(const char *budget, struct private_agent **ret_agent,
+                        struct diag *reterr_diag)
 {
     char path[PATH_MAX];
     int r = program_path_find(AGENT_PROGRAM, path);
@@ -122,7 +125,7 @@ int private_agent_start(struct private_agent **ret_agent, struct diag *reterr_di
     agent->pid = -1;
     agent->pid_fd = -1;
     int fd = -1;
-    r = spawn(path, agent, &fd);
+    r = spawn(path, budget, agent, &fd);
     if (r == 0)
         r = query_client_open_fd(fd, &agent->client);
     if (r < 0)

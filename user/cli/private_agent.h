@@ -8,7 +8,9 @@
 
 struct private_agent;
 
-int private_agent_start(struct private_agent **ret_agent, struct diag *reterr_diag) _must_check_;
+/* budget: what its probes may cost, as lorisd --budget takes it; NULL: the default. */
+int private_agent_start(const char *budget, struct private_agent **ret_agent,
+                        struct diag *reterr_diag) _must_check_;
 /* Hangs up, and waits until everything it attached is gone. */
 void private_agent_stop(struct private_agent *agent);
 DEFINE_CLEANUP(struct private_agent *, private_agent_stop);

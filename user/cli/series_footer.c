@@ -13,6 +13,8 @@ struct coverage {
     uint64_t in_flight;
     uint64_t oldest_ns;
     double relative_error;
+    double rank_error, count_error; /* the largest */
+    double observed;                /* the least */
     double window_s;
     bool is_estimated;
     json_t *lost_by_probe, *in_flight_by_probe;
@@ -26,6 +28,11 @@ static void count_once(json_t *by_probe, const char *probe, uint64_t value, uint
         return;
     *total += value - known;
     json_field_set_u64(by_probe, probe, value);
+}
+
+static double larger(double left, double right)
+{
+    return left > right ? left : right;
 }
 
 static void cover(struct coverage *coverage, const json_t *series)
@@ -48,6 +55,11 @@ static void cover(struct coverage *coverage, const json_t *series)
         coverage->window_s = window_s;
     if (relative_error > coverage->relative_error)
         coverage->relative_error = relative_error;
+    coverage->rank_error = larger(coverage->rank_error, json_field_number(series, "rank_error"));
+    coverage->count_error = larger(coverage->count_error, json_field_number(series, "count_error"));
+    if (json_field_has(series, "observed") &&
+        json_field_number(series, "observed") < coverage->observed)
+        coverage->observed = json_field_number(series, "observed");
     coverage->is_estimated |= json_field_bool(series, "estimated");
 }
 
@@ -77,7 +89,8 @@ static void print_calls(const struct coverage *coverage, size_t shown, uint64_t 
     } else if (truncated > 0 || coverage->calls == 1) {
         text_append_format(out, "covers %s call%s%s", calls, plural, window);
     } else {
-        text_append_format(out, "covers all %s calls%s", calls, window);
+        text_append_format(out, "%s %s calls%s",
+                           coverage->observed < 1 ? "stands for" : "covers all", calls, window);
     }
     if (truncated > 0) {
         series_view_format_exact(shown, number);
@@ -101,7 +114,15 @@ static void print_open_calls(const struct coverage *coverage, struct text *out)
 
 static void print_estimated(const struct coverage *coverage, struct text *out)
 {
-    if (!coverage->is_estimated)
+    if (coverage->rank_error > 0)
+        text_append_format(out, "; not every call was timed: ranks within %.2g %%",
+                           100 * coverage->rank_error);
+    if (coverage->count_error > 0)
+        text_append_format(out, "%s counts within %.2g %%", coverage->rank_error > 0 ? "," : ";",
+                           100 * coverage->count_error);
+    if (coverage->observed < 1)
+        text_append_format(out, "; attached %.3g %% of the time", 100 * coverage->observed);
+    if (!coverage->is_estimated || coverage->rank_error > 0 || coverage->count_error > 0)
         return;
     text_append_string(out, "; breakdown estimated");
     if (coverage->not_attributed == 0)
@@ -125,8 +146,8 @@ void series_view_footer(const json_t *reply, struct text *out)
         out->failed = -ENOMEM;
         return;
     }
-    struct coverage coverage = {.lost_by_probe = lost_by_probe,
-                                .in_flight_by_probe = in_flight_by_probe};
+    struct coverage coverage = {
+        .lost_by_probe = lost_by_probe, .in_flight_by_probe = in_flight_by_probe, .observed = 1};
     for (size_t i = 0; i < count; i++)
         cover(&coverage, json_array_get(series, i));
     if (coverage.calls == 0 && coverage.lost == 0)

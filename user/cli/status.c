@@ -104,6 +104,33 @@ static void print_drain(const json_t *drain, struct text *out)
                        100.0 * json_field_number(drain, "fill_ratio_peak"));
 }
 
+#define STEPS_SHOWN 5
+
+static void print_overhead(const json_t *overhead, struct text *out)
+{
+    text_append_format(out, "overhead  probes %.2f %% of a CPU",
+                       100 * json_field_number(overhead, "probes"));
+    if (json_field_has(overhead, "budget"))
+        text_append_format(out, " of %.2f %%", 100 * json_field_number(overhead, "budget"));
+    text_append_format(out, "; the agent itself %.2f %%\n",
+                       100 * json_field_number(overhead, "agent"));
+    const json_t *steps = json_object_get(overhead, "steps");
+    for (size_t i = 0; i < json_array_size(steps) && i < STEPS_SHOWN; i++) {
+        const json_t *step = json_array_get(steps, i);
+        char rate[16];
+        format_count(json_field_number(step, "rate_per_s"), rate);
+        text_append_string(out, i == 0 ? "turned    " : "          ");
+        append_clean(out, json_field_string(step, "time"));
+        text_append(out, " ", 1);
+        append_clean(out, json_field_string(step, "probe"));
+        text_append_format(out, ": %s calls/s, %.2f %% to %.2f %% of a CPU: ", rate,
+                           100 * json_field_number(step, "cost_before"),
+                           100 * json_field_number(step, "cost_after"));
+        append_clean(out, json_field_string(step, "after"));
+        text_append(out, "\n", 1);
+    }
+}
+
 /* Worth a line only when there is something to say. */
 static void print_missed(uint64_t missed, struct text *out)
 {
@@ -125,6 +152,7 @@ static void print_status(const struct invocation *invocation, const json_t *repl
     print_probes(reply, out);
     print_refused(json_object_get(reply, "probes"), out);
     print_drain(json_object_get(reply, "drain"), out);
+    print_overhead(json_object_get(reply, "overhead"), out);
     print_missed(json_field_u64(reply, "kernel_missed"), out);
     status_ledger_print(reply, out);
     if (invocation_has(invocation, OPTION_PROBES)) {

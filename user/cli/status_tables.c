@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <string.h>
 
 #include "cli/json_field.h"
 #include "cli/series_view.h"
 #include "cli/status.h"
 #include "cli/table.h"
+#include "loris/knobs.h"
 
 static const struct table_column probe_columns[] = {
     {"PROBE", .is_name = true},
     {.title = "STATE"},
     {"ATTACHED BY", .giving = 1},
+    {"AT", .giving = 8},
     {"RATE/s", .is_right = true, .giving = 4},
+    {"NS/CALL", .is_right = true, .giving = 9},
+    {"CPU%", .is_right = true, .giving = 3},
     {"RETURNED", .is_right = true},
-    {"IN FLIGHT", .is_right = true, .giving = 5},
-    {"SAMPLED", .is_right = true, .giving = 6},
+    {"IN FLIGHT", .is_right = true, .giving = 6},
+    {"TIMED", .is_right = true, .giving = 5},
     {"BIAS", .is_right = true, .giving = 7},
-    {"LEDGER", .giving = 3},
+    {"LEDGER", .giving = 10},
     {"WHY", .is_name = true, .giving = 2},
 };
 static const struct table_column owner_columns[] = {
@@ -46,6 +51,44 @@ static void bytes_cell(struct table *table, const json_t *object, const char *ke
     table_cell(table, cell);
 }
 
+/* "+4", "+0 stepped" */
+static void place_cell(struct table *table, const json_t *placement)
+{
+    char cell[32] = "";
+    if (placement)
+        snprintf(cell, sizeof(cell), "+%llu%s",
+                 (unsigned long long)json_field_u64(placement, "offset"),
+                 json_field_bool(placement, "emulated") ? "" : " stepped");
+    table_cell(table, cell);
+}
+
+static void cost_cells(struct table *table, const json_t *cost)
+{
+    char cell[32] = "-";
+    exact_cell(table, cost, "call_ns");
+    if (cost)
+        snprintf(cell, sizeof(cell), "%.2f", 100 * json_field_number(cost, "cpu_ratio"));
+    table_cell(table, cell);
+}
+
+/* "all", "1/64", "counted", "1/16 for 1/8 of time" */
+static void timed_cell(struct table *table, const json_t *probe)
+{
+    char cell[64] = "all";
+    unsigned thin_shift = (unsigned)json_field_u64(probe, "thin_shift") & 63;
+    unsigned sample_shift = (unsigned)json_field_u64(probe, "sample_shift") & 63;
+    double attached = json_field_number(probe, "attached_ratio");
+    unsigned shift = thin_shift ? thin_shift : sample_shift;
+    if (sample_shift >= LORIS_SAMPLE_NEVER)
+        snprintf(cell, sizeof(cell), "counted");
+    else if (shift)
+        snprintf(cell, sizeof(cell), "1/%llu", 1ull << shift);
+    size_t length = strlen(cell);
+    if (attached > 0 && attached < 1)
+        snprintf(cell + length, sizeof(cell) - length, " for 1/%.0f of time", 1 / attached);
+    table_cell(table, cell);
+}
+
 static void probe_row(struct table *table, const json_t *probe)
 {
     const json_t *ledger = json_object_get(probe, "ledger");
@@ -53,17 +96,14 @@ static void probe_row(struct table *table, const json_t *probe)
     table_cell(table, json_field_string(probe, "probe"));
     table_cell(table, json_field_string(probe, "state"));
     table_cell(table, json_field_string(probe, "attach"));
+    place_cell(table, json_object_get(probe, "placement"));
     if (json_field_has(probe, "rate_per_s"))
         format_count(json_field_number(probe, "rate_per_s"), cell);
     table_cell(table, cell);
+    cost_cells(table, json_object_get(probe, "cost"));
     exact_cell(table, ledger, "returned");
     exact_cell(table, ledger, "in_flight");
-    uint64_t shift = json_field_u64(probe, "sample_shift");
-    if (shift == 0)
-        snprintf(cell, sizeof(cell), "all");
-    else
-        snprintf(cell, sizeof(cell), "1/%llu", 1ull << (shift < 63 ? shift : 63));
-    table_cell(table, cell);
+    timed_cell(table, probe);
     format_duration(json_field_u64(probe, "bias_ns"), cell);
     table_cell(table, cell);
     table_cell(table, json_field_bool(ledger, "closes") ? "closes" : "open");

@@ -18,6 +18,7 @@
 
 #define NS_PER_MS   1000000u
 #define WAIT_MAX_MS 60000
+#define HOT_WAIT_MS 100
 
 struct watch {
     const struct invocation *invocation;
@@ -29,6 +30,7 @@ struct watch {
     uint64_t start_ns;           /* CLOCK_MONOTONIC */
     uint64_t mark_ns;            /* when the interval began */
     bool agent_is_gone;
+    json_t *hot; /* what the agent found before it measured; owned */
 };
 
 static int attach(struct watch *watch)
@@ -37,7 +39,8 @@ static int attach(struct watch *watch)
     _cleanup_json_ json_t *reply = NULL;
     struct diag diag;
     if (json_object_set(parameters, "targets", watch->plan.targets) < 0 ||
-        json_object_set(parameters, "filter", watch->plan.filter) < 0) {
+        json_object_set(parameters, "filter", watch->plan.filter) < 0 ||
+        !json_field_set_bool(parameters, "look", watch->child == NULL)) {
         message_say("no memory for the targets");
         return EXIT_CODE_FAILED;
     }
@@ -60,6 +63,7 @@ static int attach(struct watch *watch)
                 message_say("%s", line);
         }
     }
+    watch->hot = json_incref(json_object_get(reply, "hot"));
     uint64_t attached = json_field_u64(reply, "attached");
     if (attached == 0) {
         message_say("nothing could be attached");
@@ -266,7 +270,8 @@ static int begin(struct watch *watch)
     if (r < 0)
         diag_set(&diag, -r, "cannot handle signals: %s", strerror(-r));
     if (r == 0)
-        r = private_agent_start(&watch->agent, &diag);
+        r = private_agent_start(invocation_value(watch->invocation, OPTION_BUDGET), &watch->agent,
+                                &diag);
     if (r == 0 && watch->invocation->child_arguments)
         r = command_child_hold(watch->invocation->child_arguments, &watch->child, &diag);
     if (r == 0 && watch->child && !watch_plan_follow(&watch->plan, command_child_pid(watch->child)))
@@ -289,9 +294,50 @@ static int begin(struct watch *watch)
     return 0;
 }
 
+/* "user:libc.so.6:malloc: 2.1 M calls/s in 3 processes, about 190 % of a CPU; ..." */
+static void warn_hot(struct watch *watch, const json_t *series)
+{
+    for (size_t i = 0; i < json_array_size(watch->hot); i++) {
+        const json_t *hot = json_array_get(watch->hot, i);
+        const char *probe = json_field_string(hot, "probe");
+        char rate[16], processes[48] = "";
+        unsigned count = 0;
+        for (size_t k = 0; k < json_array_size(series); k++)
+            count += strcmp(json_field_string(json_array_get(series, k), "probe"), probe) == 0;
+        if (count > 0)
+            snprintf(processes, sizeof(processes), " in %u process%s", count,
+                     count == 1 ? "" : "es");
+        format_count(json_field_number(hot, "rate_per_s"), rate);
+        message_say("%s: %s calls/s%s, about %.3g %% of a CPU; %s", probe, rate, processes,
+                    100 * json_field_number(hot, "cost"), json_field_string(hot, "setting"));
+    }
+    if (json_array_size(watch->hot) > 0 && !invocation_has(watch->invocation, OPTION_BUDGET))
+        message_hint("--budget 10%% or --budget none spends more on detail");
+}
+
+/* Who calls what is hot shows when some calls have come in. */
+static int tell_hot(struct watch *watch)
+{
+    _cleanup_json_ json_t *parameters = json_object();
+    _cleanup_json_ json_t *reply = NULL;
+    if (json_array_size(watch->hot) == 0)
+        return 0;
+    (void)!poll(&(struct pollfd){.fd = interrupt_fd(), .events = POLLIN}, 1, HOT_WAIT_MS);
+    if (!json_field_set_string(parameters, "by", "process")) {
+        message_say("no memory for the question");
+        return EXIT_CODE_FAILED;
+    }
+    int code = agent_access_call(watch->client, "Stats", parameters, &reply);
+    if (code == 0)
+        warn_hot(watch, json_object_get(reply, "series"));
+    return code;
+}
+
 static int run(struct watch *watch)
 {
     int code = begin(watch);
+    if (code == 0)
+        code = tell_hot(watch);
     if (code != 0)
         return code;
     code = is_live(watch) ? show_live(watch) : watch_until_end(watch);
@@ -318,6 +364,7 @@ int command_watch(const struct invocation *invocation)
     }
     if (code == 0) {
         code = run(&watch);
+        json_decref(watch.hot);
         command_child_free(watch.child);
         private_agent_stop(watch.agent);
         output_done(&watch.output);

@@ -33,6 +33,7 @@ static int add_target(const struct invocation *invocation, const char *target, j
         json_field_set_string(entry, "target", resolved) &&
         json_field_set_string(entry, "errors", invocation_value(invocation, OPTION_ERRORS)) &&
         json_field_set_string(entry, "attach", invocation_value(invocation, OPTION_ATTACH)) &&
+        json_field_set_string(entry, "sample", invocation_value(invocation, OPTION_SAMPLE)) &&
         (!invocation_has(invocation, OPTION_FORCE) || json_field_set_bool(entry, "force", true));
     if (json_array_append_new(targets, entry) < 0)
         return no_memory();

@@ -64,13 +64,21 @@ void series_json_write(struct json_writer *json, const char *key, const struct s
     if (stat->count > 0)
         write_latencies(json, &derived);
     json_double(json, "relative_error", derived.relative_error, 4);
+    double rank_error = latency_stat_rank_error(stat);
+    if (rank_error > 0)
+        json_double(json, "rank_error", rank_error, 4);
+    if (series->observed < 1)
+        json_double(json, "observed", series->observed, 4);
+    if (series->count_error > 0)
+        json_double(json, "count_error", series->count_error, 4);
     if (series->has_in_flight) {
         json_u64(json, "in_flight", series->in_flight);
         if (series->oldest_ns)
             json_u64(json, "oldest_ns", series->oldest_ns);
     }
     json_u64(json, "lost", series->lost);
-    json_bool(json, "estimated", series->row->estimated);
+    json_bool(json, "estimated",
+              series->row->estimated || rank_error > 0 || series->count_error > 0);
     if (series->final)
         json_bool(json, "final", true);
     json_end_object(json);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ingest/event_decoder.h"
 
+#include <assert.h>
 #include <stdbool.h>
 
-static bool decode_rare(const void *record, size_t length, uint8_t tag,
-                        const struct event_sink *sink)
+static bool decode_rare(const void *record, size_t length, const struct event_sink *sink)
 {
+    uint8_t tag = length > 0 ? *(const uint8_t *)record : 0;
     if (tag == LORIS_EVENT_PROCESS && length == sizeof(struct loris_process_event)) {
         const struct loris_process_event *event = record;
         if (event->edge < LORIS_PROCESS_FORK || event->edge > LORIS_PROCESS_RENAME)
@@ -24,18 +25,32 @@ static bool decode_rare(const void *record, size_t length, uint8_t tag,
     return false;
 }
 
-void event_decode(const void *record, size_t length, const struct event_sink *sink,
-                  struct event_figures *figures)
+static bool is_latency(const struct loris_latency_event *event)
 {
-    const uint8_t *tag = record;
-    const struct loris_latency_event *latency = record;
-    if (length == sizeof(*latency) && *tag == LORIS_EVENT_LATENCY && latency->weight >= 1 &&
-        latency->weight <= LORIS_WEIGHT_MAX) {
-        sink->on_latency(latency, sink->context);
-        figures->latencies++;
-    } else if (length >= 1 && decode_rare(record, length, *tag, sink)) {
-        figures->rare++;
-    } else {
-        figures->malformed++;
+    return event->tag == LORIS_EVENT_LATENCY && event->weight - 1u < LORIS_WEIGHT_MAX;
+}
+
+void event_decode_samples(const struct loris_latency_event *samples, uint32_t count,
+                          const struct event_sink *sink, struct event_figures *figures)
+{
+    assert(count <= EVENT_BATCH_MAX);
+    for (uint32_t first = 0; first < count;) {
+        uint32_t end = first;
+        while (end < count && is_latency(&samples[end]))
+            end++;
+        if (end > first)
+            sink->on_latencies(&samples[first], end - first, sink->context);
+        figures->latencies += end - first;
+        figures->malformed += end < count;
+        first = end + 1;
+    }
+}
+
+void event_decode_rare(const struct ring_span *span, const struct event_sink *sink,
+                       struct event_figures *figures)
+{
+    for (uint32_t i = 0; i < span->count; i++) {
+        bool fine = decode_rare(span->first + i * ring_span_step(span->length), span->length, sink);
+        *(fine ? &figures->rare : &figures->malformed) += 1;
     }
 }

@@ -112,7 +112,7 @@ static struct loris_ledger sum_ledgers(const struct loris_ledger *each, uint32_t
         sum.entered += one->entered;
         sum.returned += one->returned;
         sum.abandoned += one->abandoned;
-        sum.submitted += one->submitted;
+        sum.thin += loris_ledger_waiting(one) << 32;
         sum.ring_full += one->ring_full;
         sum.counted += one->counted;
         sum.sketch_errors += one->sketch_errors;

@@ -19,6 +19,7 @@ struct ring_reader {
     const uint64_t *producer_position;
     const unsigned char *bytes;
     uint64_t mask;
+    uint64_t taken; /* position behind what was taken last */
     size_t page_bytes;
     uint64_t broken;
 };
@@ -61,32 +62,65 @@ static uint64_t load_acquire(const uint64_t *position)
     return __atomic_load_n(position, __ATOMIC_ACQUIRE);
 }
 
-uint32_t ring_reader_consume(struct ring_reader *reader, uint32_t max_records,
-                             ring_record_fn on_record, void *context)
+static const unsigned char *bytes_at(const struct ring_reader *reader, uint64_t position)
 {
-    uint64_t consumed = *reader->consumer_position;
-    uint64_t produced = load_acquire(reader->producer_position);
-    uint32_t records = 0;
-    while (consumed < produced && records < max_records) {
-        const unsigned char *at = reader->bytes + (consumed & reader->mask);
-        uint32_t header = __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_ACQUIRE);
+    return reader->bytes + (position & reader->mask);
+}
+
+static uint32_t header_at(const struct ring_reader *reader, uint64_t position)
+{
+    return __atomic_load_n((const uint32_t *)(const void *)bytes_at(reader, position),
+                           __ATOMIC_ACQUIRE);
+}
+
+/* Where the next record lies that was submitted, or where reading has to stop. */
+static uint64_t skip_discarded(struct ring_reader *reader, uint64_t at, uint64_t until,
+                               uint32_t *ret_length)
+{
+    *ret_length = UINT32_MAX;
+    while (at < until) {
+        uint32_t header = header_at(reader, at);
         if (header & BPF_RINGBUF_BUSY_BIT)
             break;
-        uint64_t length = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
-        uint64_t step = (length + HEADER_BYTES + 7) & ~7ull;
-        if (step > produced - consumed || step > reader->mask + 1) {
+        uint32_t length = header & ~BPF_RINGBUF_DISCARD_BIT;
+        uint64_t step = ring_span_step(length);
+        if (step > until - at || step > reader->mask + 1) {
             reader->broken++;
-            consumed = produced;
+            return until;
+        }
+        if (header == length) {
+            *ret_length = length;
             break;
         }
-        if (!(header & BPF_RINGBUF_DISCARD_BIT)) {
-            on_record(at + HEADER_BYTES, length, context);
-            records++;
-        }
-        consumed += step;
+        at += step;
     }
-    __atomic_store_n(reader->consumer_position, consumed, __ATOMIC_RELEASE);
-    return records;
+    return at;
+}
+
+uint32_t ring_reader_take(struct ring_reader *reader, uint64_t until, uint32_t max_records,
+                          struct ring_span *ret_span)
+{
+    uint32_t length, count = 0;
+    uint64_t at = skip_discarded(reader, *reader->consumer_position, until, &length);
+    reader->taken = at;
+    if (length == UINT32_MAX || max_records == 0)
+        return 0;
+    *ret_span = (struct ring_span){.first = bytes_at(reader, at) + HEADER_BYTES, .length = length};
+    /* Up to the ring's end, so that the span does not run into the bytes' second mapping. */
+    uint64_t step = ring_span_step(length), end = (at | reader->mask) + 1;
+    do {
+        at += step;
+        count++;
+    } while (count < max_records && at < end && step <= until - at &&
+             header_at(reader, at) == length);
+    reader->taken = at;
+    ret_span->count = count;
+    return count;
+}
+
+void ring_reader_release(struct ring_reader *reader)
+{
+    __atomic_store_n(reader->consumer_position, reader->taken, __ATOMIC_RELEASE);
 }
 
 uint64_t ring_reader_pending(const struct ring_reader *reader)

@@ -6,6 +6,7 @@
 
 #include "probe/bpf_link.h"
 #include "probe/own_code.h"
+#include "probe/trial_program.h"
 
 static const char *const kind_names[ATTACH_KINDS] = {
     [ATTACH_AUTO] = "auto",
@@ -43,53 +44,48 @@ static __attribute__((noinline)) void landing(void)
     __asm__ volatile("");
 }
 
-struct trial {
-    enum attach_kind kind;
-    enum kernel_program program;
-};
-
-static int try_user(struct kernel_side *side, const struct trial *trial, struct diag *reterr_diag)
+static int try_user(enum attach_kind kind, int program_fd)
 {
-    uint64_t offset = 0;
+    uint64_t offset = 0, cookie = 0;
     int error = own_code_offset((uintptr_t)landing, &offset);
     if (error)
-        return diag_set(reterr_diag, -error, "cannot find my own code: %s", strerror(-error));
-    int program_fd = kernel_side_program(side, trial->program, reterr_diag);
-    if (program_fd < 0)
-        return program_fd;
-    uint64_t cookie = kernel_side_config(side)->probes_max; /* no probe: the program ignores it */
+        return error;
+    if (kind == ATTACH_UPROBE)
+        return bpf_link_perf_uprobe(program_fd, OWN_CODE_PATH, offset, 0, cookie, false);
     struct bpf_link_uprobes place = {
         .path = OWN_CODE_PATH, .offsets = &offset, .cookies = &cookie, .count = 1};
-    _cleanup_close_ int link_fd =
-        trial->kind == ATTACH_UPROBE
-            ? bpf_link_perf_uprobe(program_fd, place.path, offset, 0, cookie, false)
-            : bpf_link_uprobe_multi(program_fd, &place,
-                                    trial->kind == ATTACH_UPROBE_SESSION ? BPF_LINK_EDGE_SESSION
-                                                                         : BPF_LINK_EDGE_ENTRY);
-    if (link_fd >= 0)
-        return 0;
-    return diag_set(reterr_diag, EOPNOTSUPP, "this kernel refuses the link: %s",
-                    strerror(-link_fd));
+    return bpf_link_uprobe_multi(program_fd, &place,
+                                 kind == ATTACH_UPROBE_SESSION ? BPF_LINK_EDGE_SESSION
+                                                               : BPF_LINK_EDGE_ENTRY);
 }
 
-static int try_kernel(struct kernel_side *side, const struct trial *trial, struct diag *reterr_diag)
+static const char *const trial_function = "vfs_read";
+
+static int try_kernel(enum attach_kind kind, int program_fd)
 {
-    static const char *const function = "vfs_read";
-    uint64_t cookie = kernel_side_config(side)->probes_max;
-    if (trial->kind == ATTACH_FENTRY) {
-        _cleanup_close_ int entry_fd = -1;
-        _cleanup_close_ int exit_fd = -1;
-        return kernel_side_load_fentry(side, function, &entry_fd, &exit_fd, reterr_diag);
-    }
-    int program_fd = kernel_side_program(side, trial->program, reterr_diag);
-    if (program_fd < 0)
-        return program_fd;
-    _cleanup_close_ int link_fd =
-        trial->kind == ATTACH_KPROBE
-            ? bpf_link_perf_kprobe(program_fd, function, cookie, false)
-            : bpf_link_kprobe_multi(program_fd, &function, &cookie, 1,
-                                    trial->kind == ATTACH_KPROBE_SESSION ? BPF_LINK_EDGE_SESSION
-                                                                         : BPF_LINK_EDGE_ENTRY);
+    uint64_t cookie = 0;
+    if (kind == ATTACH_KPROBE)
+        return bpf_link_perf_kprobe(program_fd, trial_function, cookie, false);
+    return bpf_link_kprobe_multi(program_fd, &trial_function, &cookie, 1,
+                                 kind == ATTACH_KPROBE_SESSION ? BPF_LINK_EDGE_SESSION
+                                                               : BPF_LINK_EDGE_ENTRY);
+}
+
+/* With a program that does nothing: whether the kernel takes the real one shows when it is loaded,
+ * which takes longer. */
+static int try_link(enum attach_kind kind, bool is_user, struct diag *reterr_diag)
+{
+    static const int attach_types[ATTACH_KINDS] = {
+        [ATTACH_KPROBE_MULTI] = KERNEL_ATTACH_KPROBE_MULTI,
+        [ATTACH_KPROBE_SESSION] = KERNEL_ATTACH_KPROBE_SESSION,
+        [ATTACH_UPROBE_MULTI] = KERNEL_ATTACH_UPROBE_MULTI,
+        [ATTACH_UPROBE_SESSION] = KERNEL_ATTACH_UPROBE_SESSION,
+        [ATTACH_UPROBE_EXITS] = KERNEL_ATTACH_UPROBE_MULTI,
+    };
+    _cleanup_close_ int program_fd = trial_program_load(attach_types[kind]);
+    _cleanup_close_ int link_fd = program_fd < 0 ? program_fd
+                                  : is_user      ? try_user(kind, program_fd)
+                                                 : try_kernel(kind, program_fd);
     if (link_fd >= 0)
         return 0;
     return diag_set(reterr_diag, EOPNOTSUPP, "this kernel refuses the link: %s",
@@ -98,30 +94,35 @@ static int try_kernel(struct kernel_side *side, const struct trial *trial, struc
 
 static int try_kind(struct kernel_side *side, enum attach_kind kind, struct diag *reterr_diag)
 {
-    static const enum kernel_program programs[ATTACH_KINDS] = {
-        [ATTACH_KPROBE] = KERNEL_KPROBE_ENTRY,
-        [ATTACH_KPROBE_MULTI] = KERNEL_KMULTI_ENTRY,
-        [ATTACH_KPROBE_SESSION] = KERNEL_KERN_SESSION,
-        [ATTACH_UPROBE] = KERNEL_USER_ENTRY,
-        [ATTACH_UPROBE_MULTI] = KERNEL_UMULTI_ENTRY,
-        [ATTACH_UPROBE_SESSION] = KERNEL_USER_SESSION,
-        [ATTACH_UPROBE_EXITS] = KERNEL_UMULTI_EXIT,
-    };
-    struct trial trial = {kind, programs[kind]};
     switch (kind) {
     case ATTACH_UPROBE:
     case ATTACH_UPROBE_MULTI:
     case ATTACH_UPROBE_SESSION:
     case ATTACH_UPROBE_EXITS:
-        return try_user(side, &trial, reterr_diag);
-    case ATTACH_FENTRY:
+        return try_link(kind, true, reterr_diag);
     case ATTACH_KPROBE:
     case ATTACH_KPROBE_MULTI:
     case ATTACH_KPROBE_SESSION:
-        return try_kernel(side, &trial, reterr_diag);
-    default:
-        return 0; /* raw and BTF tracepoints came with the core programs */
+        return try_link(kind, false, reterr_diag);
+    case ATTACH_FENTRY: {
+        _cleanup_close_ int entry_fd = -1;
+        _cleanup_close_ int exit_fd = -1;
+        return kernel_side_load_fentry(side, trial_function, &entry_fd, &exit_fd, reterr_diag);
     }
+    default:
+        return 0; /* raw and BTF tracepoints: every kernel has them */
+    }
+}
+
+void attach_kind_took(struct attach_trials *trials, enum attach_kind kind)
+{
+    trials->tried[kind] = true;
+    trials->outcome[kind] = 0;
+}
+
+bool attach_kind_refused(const struct attach_trials *trials, enum attach_kind kind)
+{
+    return trials->tried[kind] && trials->outcome[kind];
 }
 
 int attach_kind_try(struct attach_trials *trials, struct kernel_side *side, enum attach_kind kind,

@@ -109,6 +109,12 @@ static int refuse(const struct edge *edge, const struct attach_place *place, int
 
 #define RANGES_MAX 64 /* halving never holds more than one open range per bit of the count */
 
+/* After a refusal: whether the kernel takes no link of the kind, whatever the places. */
+static bool kind_is_refused(const struct edge *edge)
+{
+    return attach_kind_try(edge->job->trials, edge->job->side, edge->kind, NULL) != 0;
+}
+
 /* Links all places; a refused range is halved until the guilty places stand alone. */
 static int link_all(const struct edge *edge, const struct attach_place *places, size_t count)
 {
@@ -120,12 +126,17 @@ static int link_all(const struct edge *edge, const struct attach_place *places, 
         size_t from = open[open_count - 1].from;
         size_t length = open[open_count - 1].count;
         open_count--;
-        int error = kind_is_single(edge->kind) && length > 1
-                        ? -E2BIG
-                        : link_range(edge, places + from, length);
-        if (!error)
+        bool splits = kind_is_single(edge->kind) && length > 1;
+        int error = splits ? -E2BIG : link_range(edge, places + from, length);
+        if (!error) {
+            attach_kind_took(edge->job->trials, edge->kind);
             continue;
-        if (error == -ENOMEM || error == -EMFILE || error == -EPERM)
+        }
+        if (error == -ENOMEM || error == -EMFILE)
+            return error;
+        if (!splits && kind_is_refused(edge))
+            return -EOPNOTSUPP;
+        if (error == -EPERM)
             return error;
         if (length == 1) {
             error = refuse(edge, &places[from], error);
@@ -177,17 +188,21 @@ static int link_edges(const struct attach_job *job, enum attach_kind kind, const
 {
     size_t links_before = job->links->count;
     _cleanup_(refusals_done) struct refusals refusals = {0};
-    int error = attach_kind_try(job->trials, job->side, kind, reterr_diag);
-    if (error)
-        return -EOPNOTSUPP;
+    /* Before the programs are loaded, which takes longer: where no link is made, none is needed. */
+    if (attach_kind_refused(job->trials, kind))
+        return attach_kind_try(job->trials, job->side, kind, reterr_diag);
     for (size_t i = 0; i < plan_count; i++) {
         struct edge edge = {job, &refusals, kind, plans[i].side, -1, path};
         edge.program_fd = kernel_side_program(job->side, plans[i].program, reterr_diag);
-        error = edge.program_fd < 0
-                    ? edge.program_fd
-                    : link_plan(&edge, &plans[i], plans[i].places == plans[0].places);
+        int error = edge.program_fd < 0
+                        ? edge.program_fd
+                        : link_plan(&edge, &plans[i], plans[i].places == plans[0].places);
         if (error) {
             link_set_cut(job->links, links_before);
+            if (edge.program_fd == -EOPNOTSUPP)
+                return -EOPNOTSUPP; /* and said why */
+            if (attach_kind_refused(job->trials, kind))
+                return attach_kind_try(job->trials, job->side, kind, reterr_diag);
             return diag_set(reterr_diag, -error, "cannot attach through %s: %s",
                             attach_kind_name(kind), strerror(-error));
         }

@@ -14,8 +14,6 @@ struct attach_place {
     uint64_t semaphore; /* user: file offset of the mark's semaphore, 0 without one */
     const char *name;   /* for messages; kernel: the function */
     uint32_t probe;
-    uint16_t place; /* user functions: bytes from the entry to the probe */
-    bool emulated;  /* the kernel need not step over the instruction */
 };
 
 /* A place that the kernel refused; the others go on. */

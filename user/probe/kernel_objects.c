@@ -84,16 +84,29 @@ static const struct program_spec program_specs[KERNEL_PROGRAMS] = {
 };
 
 static const char *const map_names[KERNEL_MAPS] = {
-    [KERNEL_MAP_LATENCY_RINGS] = "latency_rings",   [KERNEL_MAP_RARE_RINGS] = "rare_rings",
-    [KERNEL_MAP_RING_WAKES] = "ring_wakes",         [KERNEL_MAP_CONTROL] = "control",
-    [KERNEL_MAP_PROBE_KNOBS] = "probe_knobs",       [KERNEL_MAP_PROBE_LEDGER] = "probe_ledger",
-    [KERNEL_MAP_RARE_LEDGER] = "rare_ledger",       [KERNEL_MAP_SKETCH_DIRS] = "sketch_dirs",
-    [KERNEL_MAP_SKETCH_COARSES] = "sketch_coarses", [KERNEL_MAP_SKETCH_PAGES] = "sketch_pages",
-    [KERNEL_MAP_SKETCH_FREE] = "sketch_free",       [KERNEL_MAP_FILTERS] = "filters",
-    [KERNEL_MAP_FILTER_PIDS] = "filter_pids",       [KERNEL_MAP_CALL_STACKS] = "call_stacks",
-    [KERNEL_MAP_MARK_STACKS] = "mark_stacks",       [KERNEL_MAP_SYSCALL_OPEN] = "syscall_open",
-    [KERNEL_MAP_RUNQUEUE_OPEN] = "runqueue_open",   [KERNEL_MAP_REQUEST_OPEN] = "request_open",
-    [KERNEL_MAP_INTERRUPT_OPEN] = "interrupt_open", [KERNEL_MAP_SYSCALL_PROBES] = "syscall_probes",
+    [KERNEL_MAP_SAMPLE_LOGS] = "sample_logs",
+    [KERNEL_MAP_SAMPLES] = "samples",
+    [KERNEL_MAP_RARE_RINGS] = "rare_rings",
+    [KERNEL_MAP_RING_WAKES] = "ring_wakes",
+    [KERNEL_MAP_CONTROL] = "control",
+    [KERNEL_MAP_PROBE_KNOBS] = "probe_knobs",
+    [KERNEL_MAP_PROBE_LEDGER] = "probe_ledger",
+    [KERNEL_MAP_RARE_LEDGER] = "rare_ledger",
+    [KERNEL_MAP_SKETCH_DIRS] = "sketch_dirs",
+    [KERNEL_MAP_SKETCH_COARSES] = "sketch_coarses",
+    [KERNEL_MAP_SKETCH_PAGES] = "sketch_pages",
+    [KERNEL_MAP_SKETCH_FREE] = "sketch_free",
+    [KERNEL_MAP_FILTERS] = "filters",
+    [KERNEL_MAP_FILTER_PIDS] = "filter_pids",
+    [KERNEL_MAP_CALL_STACKS] = "call_stacks",
+    [KERNEL_MAP_MARK_STACKS] = "mark_stacks",
+    [KERNEL_MAP_SYSCALL_SLOTS] = "syscall_slots",
+    [KERNEL_MAP_SYSCALL_OPEN] = "syscall_open",
+    [KERNEL_MAP_RUNQUEUE_SLOTS] = "runqueue_slots",
+    [KERNEL_MAP_RUNQUEUE_OPEN] = "runqueue_open",
+    [KERNEL_MAP_REQUEST_OPEN] = "request_open",
+    [KERNEL_MAP_INTERRUPT_OPEN] = "interrupt_open",
+    [KERNEL_MAP_SYSCALL_PROBES] = "syscall_probes",
     [KERNEL_MAP_SPAN_PROBES] = "span_probes",
 };
 
@@ -169,12 +182,13 @@ static int set_sizes(struct bpf_object *object, const struct kernel_side_config 
         enum kernel_map map;
         uint32_t entries;
     } sizes[] = {
-        {KERNEL_MAP_LATENCY_RINGS, cpus},
+        {KERNEL_MAP_SAMPLE_LOGS, cpus},
+        {KERNEL_MAP_SAMPLES, cpus << config->samples_log2},
         {KERNEL_MAP_RARE_RINGS, cpus},
-        {KERNEL_MAP_PROBE_KNOBS, config->probes_max},
-        {KERNEL_MAP_PROBE_LEDGER, config->probes_max},
-        {KERNEL_MAP_SKETCH_DIRS, config->probes_max},
-        {KERNEL_MAP_SKETCH_COARSES, config->probes_max},
+        {KERNEL_MAP_PROBE_KNOBS, config->probes_max + 1},
+        {KERNEL_MAP_PROBE_LEDGER, config->probes_max + 1},
+        {KERNEL_MAP_SKETCH_DIRS, config->probes_max + 1},
+        {KERNEL_MAP_SKETCH_COARSES, config->probes_max + 1},
         {KERNEL_MAP_SKETCH_PAGES, config->sketch_pages + 1}, /* page 0 means none */
         {KERNEL_MAP_SKETCH_FREE, config->sketch_pages},
         {KERNEL_MAP_RUNQUEUE_OPEN, config->waits_max},
@@ -279,12 +293,9 @@ static void btf_free_cleanup(struct btf **btf)
 }
 
 static int set_map_sizes(struct bpf_object *object, const struct kernel_side_config *config,
-                         uint32_t cpus, int *ret_latency_fd, int *ret_rare_fd)
+                         uint32_t cpus, int *ret_rare_fd)
 {
     int error = set_sizes(object, config, cpus);
-    if (!error)
-        error = set_ring_template(object, KERNEL_MAP_LATENCY_RINGS, config->latency_ring_bytes,
-                                  ret_latency_fd);
     if (!error)
         error =
             set_ring_template(object, KERNEL_MAP_RARE_RINGS, config->rare_ring_bytes, ret_rare_fd);
@@ -317,11 +328,10 @@ int kernel_objects_create_maps(const struct kernel_side_config *config, uint32_t
                                int map_fds[KERNEL_MAPS], struct diag *reterr_diag)
 {
     _cleanup_object_ struct bpf_object *object = open_bytes(loris_maps__elf_bytes);
-    _cleanup_close_ int latency_fd = -1;
     _cleanup_close_ int rare_fd = -1;
     if (!object)
         return diagnose_load(-errno, "the maps", reterr_diag);
-    int error = set_map_sizes(object, config, cpus, &latency_fd, &rare_fd);
+    int error = set_map_sizes(object, config, cpus, &rare_fd);
     if (!error)
         error = bpf_object__load(object);
     if (!error)

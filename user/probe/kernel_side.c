@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "loris/event.h"
 #include "loris/ledger.h"
+#include "loris/sample_log.h"
 #include "loris/sketch.h"
 #include "probe/bpf_link.h"
 #include "probe/kernel_objects.h"
@@ -18,14 +20,8 @@
 
 #define RING_OVERHEAD_BYTES (3 * 4096)
 
-enum {
-    RINGS_LATENCY,
-    RINGS_RARE,
-    RING_FAMILIES,
-};
-
 struct kernel_side {
-    struct ring_family rings[RING_FAMILIES];
+    struct ring_family rare_rings;
     struct kernel_side_config config;
     struct loris_control control;
     uint32_t cpus;
@@ -44,18 +40,6 @@ _printf_(2, 0) static int print_libbpf(enum libbpf_print_level level, const char
     return vfprintf(stderr, format, args);
 }
 
-static int create_rings(struct kernel_side *side)
-{
-    struct ring_family *latency = &side->rings[RINGS_LATENCY];
-    struct ring_family *rare = &side->rings[RINGS_RARE];
-    int error = ring_family_init(latency, "latency_ring", side->map_fds[KERNEL_MAP_LATENCY_RINGS],
-                                 side->cpus, side->config.latency_ring_bytes);
-    if (!error)
-        error = ring_family_init(rare, "rare_ring", side->map_fds[KERNEL_MAP_RARE_RINGS],
-                                 side->cpus, side->config.rare_ring_bytes);
-    return error;
-}
-
 static int fill_free_pages(struct kernel_side *side)
 {
     for (uint32_t page = side->config.sketch_pages; page >= 1; page--)
@@ -64,13 +48,23 @@ static int fill_free_pages(struct kernel_side *side)
     return 0;
 }
 
+static int size_sample_logs(struct kernel_side *side)
+{
+    const struct loris_sample_log empty = {.capacity_log2 = side->config.samples_log2};
+    for (uint32_t cpu = 0; cpu < side->cpus; cpu++)
+        if (bpf_map_update_elem(side->map_fds[KERNEL_MAP_SAMPLE_LOGS], &cpu, &empty, BPF_ANY))
+            return -errno;
+    return 0;
+}
+
 static int prepare_maps(struct kernel_side *side)
 {
     struct loris_control control = {
-        .latency_ring_half = side->config.latency_ring_bytes / 2,
         .rare_ring_half = side->config.rare_ring_bytes / 2,
     };
     int error = fill_free_pages(side);
+    if (!error)
+        error = size_sample_logs(side);
     return error ? error : kernel_side_set_control(side, &control);
 }
 
@@ -104,12 +98,13 @@ int kernel_side_open(const struct kernel_side_config *config, struct kernel_side
     int error = kernel_objects_create_maps(config, side->cpus, side->map_fds, reterr_diag);
     if (error)
         return error;
-    error = create_rings(side);
+    error = ring_family_init(&side->rare_rings, "rare_ring", side->map_fds[KERNEL_MAP_RARE_RINGS],
+                             side->cpus, config->rare_ring_bytes);
     if (error)
         return diag_set(reterr_diag, -error, "cannot create the rings: %s", strerror(-error));
-    pid_t installer = ring_family_begin_install(side->rings, RING_FAMILIES);
+    pid_t installer = ring_family_begin_install(&side->rare_rings);
     error = load_core(side, reterr_diag);
-    int ring_error = ring_family_end_install(installer, side->rings, RING_FAMILIES);
+    int ring_error = ring_family_end_install(installer, &side->rare_rings);
     if (error)
         return error;
     if (ring_error)
@@ -126,8 +121,7 @@ void kernel_side_free(struct kernel_side *side)
         return;
     for (size_t i = 0; i < KERNEL_PROGRAMS; i++)
         close_fd(&side->program_fds[i]);
-    for (size_t i = 0; i < RING_FAMILIES; i++)
-        ring_family_done(&side->rings[i]);
+    ring_family_done(&side->rare_rings);
     for (size_t i = 0; i < KERNEL_MAPS; i++)
         close_fd(&side->map_fds[i]);
     free(side);
@@ -143,14 +137,9 @@ uint32_t kernel_side_cpus(const struct kernel_side *side)
     return side->cpus;
 }
 
-int kernel_side_latency_ring(const struct kernel_side *side, uint32_t cpu)
-{
-    return side->rings[RINGS_LATENCY].fds[cpu];
-}
-
 int kernel_side_rare_ring(const struct kernel_side *side, uint32_t cpu)
 {
-    return side->rings[RINGS_RARE].fds[cpu];
+    return side->rare_rings.fds[cpu];
 }
 
 const struct kernel_side_config *kernel_side_config(const struct kernel_side *side)
@@ -211,7 +200,7 @@ int kernel_side_load_fentry(struct kernel_side *side, const char *function, int 
 int kernel_side_set_knobs(struct kernel_side *side, uint32_t probe,
                           const struct loris_probe_knobs *knobs)
 {
-    assert(probe < side->config.probes_max);
+    assert(probe <= side->config.probes_max);
     int fd = side->map_fds[KERNEL_MAP_PROBE_KNOBS];
     return bpf_map_update_elem(fd, &probe, knobs, BPF_ANY) ? -errno : 0;
 }
@@ -253,6 +242,15 @@ static int free_sketch_pages(struct kernel_side *side, uint32_t probe)
     return bpf_map_update_elem(dirs_fd, &probe, directory, BPF_ANY) ? -errno : 0;
 }
 
+int kernel_side_clear_ledger(struct kernel_side *side, uint32_t probe)
+{
+    _cleanup_free_ struct loris_ledger *no_calls = calloc(side->cpus, sizeof(*no_calls));
+    if (!no_calls)
+        return -ENOMEM;
+    int fd = side->map_fds[KERNEL_MAP_PROBE_LEDGER];
+    return bpf_map_update_elem(fd, &probe, no_calls, BPF_ANY) ? -errno : 0;
+}
+
 int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe, uint16_t next_generation)
 {
     const struct loris_probe_knobs off = {.generation = next_generation};
@@ -260,15 +258,12 @@ int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe, uint16_t n
     int error = kernel_side_set_knobs(side, probe, &off);
     if (!error)
         error = free_sketch_pages(side, probe);
-    if (error)
-        return error;
-    _cleanup_free_ struct loris_ledger *no_calls = calloc(side->cpus, sizeof(*no_calls));
-    if (!no_calls)
-        return -ENOMEM;
-    if (bpf_map_update_elem(side->map_fds[KERNEL_MAP_PROBE_LEDGER], &probe, no_calls, BPF_ANY) ||
-        bpf_map_update_elem(side->map_fds[KERNEL_MAP_SKETCH_COARSES], &probe, no_coarse, BPF_ANY))
-        return -errno;
-    return 0;
+    if (!error)
+        error = kernel_side_clear_ledger(side, probe);
+    int fd = side->map_fds[KERNEL_MAP_SKETCH_COARSES];
+    if (!error && bpf_map_update_elem(fd, &probe, no_coarse, BPF_ANY))
+        error = -errno;
+    return error;
 }
 
 uint64_t kernel_side_missed(const struct kernel_side *side)
@@ -301,8 +296,7 @@ uint64_t kernel_side_map_bytes(const struct kernel_side *side)
     for (size_t i = 0; i < KERNEL_MAPS; i++)
         bytes += map_bytes(side->map_fds[i]);
     for (uint32_t cpu = 0; cpu < side->cpus; cpu++)
-        bytes += map_bytes(side->rings[RINGS_LATENCY].fds[cpu]) +
-                 map_bytes(side->rings[RINGS_RARE].fds[cpu]);
+        bytes += map_bytes(side->rare_rings.fds[cpu]);
     return bytes;
 }
 
@@ -314,10 +308,11 @@ uint64_t kernel_side_estimate_bytes(const struct kernel_side_config *config, uin
                                LORIS_SKETCH_PAGES * sizeof(uint64_t) + sizeof(void *);
     const uint64_t per_page =
         (uint64_t)cpus * LORIS_PAGE_BUCKETS * sizeof(uint64_t) + sizeof(void *) + 8;
-    const uint64_t per_cpu =
-        config->latency_ring_bytes + config->rare_ring_bytes + 2 * RING_OVERHEAD_BYTES;
+    const uint64_t per_cpu = (sizeof(struct loris_latency_event) << config->samples_log2) +
+                             sizeof(struct loris_sample_log) + config->rare_ring_bytes +
+                             RING_OVERHEAD_BYTES;
     const uint64_t per_wait = 2 * 104; /* two maps; key, value, element, up to two bucket heads */
-    const uint64_t fixed = 300 * 1024; /* filter pids, hash buckets, small maps */
-    return fixed + config->probes_max * per_probe + config->sketch_pages * per_page +
+    const uint64_t fixed = 510 * 1024; /* filter pids, hash buckets, slots, small maps */
+    return fixed + (config->probes_max + 1) * per_probe + config->sketch_pages * per_page +
            cpus * per_cpu + config->waits_max * per_wait;
 }

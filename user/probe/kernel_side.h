@@ -10,15 +10,16 @@
 #include "loris/knobs.h"
 
 struct kernel_side_config {
-    uint32_t probes_max;         /* 1 .. LORIS_PROBES_MAX */
-    uint32_t sketch_pages;       /* pages of 64 counters, per CPU, for calls that are not sampled */
-    uint32_t waits_max;          /* tasks in run queues, and requests, timed at one moment */
-    uint32_t latency_ring_bytes; /* per CPU; powers of two, at least a page */
-    uint32_t rare_ring_bytes;
+    uint32_t probes_max;      /* 1 .. LORIS_PROBES_MAX */
+    uint32_t sketch_pages;    /* pages of 64 counters, per CPU, for calls that are not sampled */
+    uint32_t waits_max;       /* tasks in run queues, and requests, timed at one moment */
+    uint32_t samples_log2;    /* capacity of the sample log of each CPU, in records */
+    uint32_t rare_ring_bytes; /* per CPU; a power of two, at least a page */
 };
 
 enum kernel_map {
-    KERNEL_MAP_LATENCY_RINGS,
+    KERNEL_MAP_SAMPLE_LOGS,
+    KERNEL_MAP_SAMPLES,
     KERNEL_MAP_RARE_RINGS,
     KERNEL_MAP_RING_WAKES,
     KERNEL_MAP_CONTROL,
@@ -33,7 +34,9 @@ enum kernel_map {
     KERNEL_MAP_FILTER_PIDS,
     KERNEL_MAP_CALL_STACKS,
     KERNEL_MAP_MARK_STACKS,
+    KERNEL_MAP_SYSCALL_SLOTS,
     KERNEL_MAP_SYSCALL_OPEN,
+    KERNEL_MAP_RUNQUEUE_SLOTS,
     KERNEL_MAP_RUNQUEUE_OPEN,
     KERNEL_MAP_REQUEST_OPEN,
     KERNEL_MAP_INTERRUPT_OPEN,
@@ -115,8 +118,7 @@ int kernel_side_load_fentry(struct kernel_side *side, const char *function, int 
                             int *ret_exit_fd, struct diag *reterr_diag) _must_check_;
 
 uint32_t kernel_side_cpus(const struct kernel_side *side);
-int kernel_side_latency_ring(const struct kernel_side *side, uint32_t cpu); /* a borrowed fd */
-int kernel_side_rare_ring(const struct kernel_side *side, uint32_t cpu);
+int kernel_side_rare_ring(const struct kernel_side *side, uint32_t cpu); /* a borrowed fd */
 const struct kernel_side_config *kernel_side_config(const struct kernel_side *side);
 
 int kernel_side_set_knobs(struct kernel_side *side, uint32_t probe,
@@ -129,6 +131,9 @@ struct loris_control kernel_side_control(const struct kernel_side *side);
  * next generation, so that calls still open are nobody's. Its links must be closed before. */
 int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe,
                             uint16_t next_generation) _must_check_;
+
+/* Zeroes the counters of a probe that is off. */
+int kernel_side_clear_ledger(struct kernel_side *side, uint32_t probe) _must_check_;
 
 /* Runs that the kernel left out, of all programs but those of fentry. */
 uint64_t kernel_side_missed(const struct kernel_side *side);

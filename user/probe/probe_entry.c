@@ -252,10 +252,15 @@ void probe_set_placed(struct probe_set *set, const struct attach_place *place,
     struct probe *probe = &set->entries[place->probe]->probe;
     if (probe->sites++ > 0)
         return;
-    probe->offset = place->offset - place->place;
-    probe->place = place->place;
-    probe->emulated = place->emulated;
+    probe->offset = place->offset - probe->placement.offset_bytes;
     probe->attach = kind;
+}
+
+void probe_set_tell_placement(struct probe_set *set, uint32_t id, const struct placement *placement)
+{
+    struct probe *probe = &set->entries[id]->probe;
+    if (probe->sites == 0 && !probe->placement.instruction[0])
+        probe->placement = *placement;
 }
 
 void probe_set_unplaced(struct probe_set *set, uint32_t id)
@@ -301,11 +306,10 @@ int probe_set_tune(struct probe_set *set, uint32_t id, const struct probe_tuning
     struct probe_entry *entry = id < set->capacity ? set->entries[id] : NULL;
     if (!entry || !entry->probe.attached)
         return -ENOENT;
-    if (tuning->thin_shift) /* the kernel side has no such knob yet */
-        return -EOPNOTSUPP;
     struct loris_probe_knobs knobs = entry->probe.knobs;
     knobs.bias_ns = tuning->bias_ns;
     knobs.sample_shift = tuning->sample_shift;
+    knobs.thin_shift = tuning->thin_shift;
     int error = kernel_side_set_knobs(set->side, id, &knobs);
     if (!error)
         entry->probe.knobs = knobs;

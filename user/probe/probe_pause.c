@@ -14,9 +14,6 @@
 #include "loris/ledger.h"
 #include "probe/probe_set_internal.h"
 
-/* Units above all probe ids: one of shared tracepoints each. */
-#define UNIT_GROUP 0x80000000u
-
 bool probe_set_is_own(const struct probe_set *set, uint32_t id)
 {
     return set->entries[id]->own_links;
@@ -228,10 +225,15 @@ static int resume_probe(struct probe_set *set, struct probe_entry *entry)
 
 /* --- units --------------------------------------------------------------------------------- */
 
+uint32_t probe_set_units(const struct probe_set *set)
+{
+    return set->capacity + TRACEPOINT_GROUPS;
+}
+
 uint32_t probe_set_unit(const struct probe_set *set, uint32_t id)
 {
     enum tracepoint_group_kind group = watch_group_of(&set->entries[id]->probe);
-    return group == TRACEPOINT_GROUPS ? id : UNIT_GROUP | group;
+    return group == TRACEPOINT_GROUPS ? id : set->capacity + group;
 }
 
 static struct probe_entry *find_unit_probe(const struct probe_set *set, uint32_t unit)
@@ -278,10 +280,22 @@ static int resume_group(struct probe_set *set, enum tracepoint_group_kind group)
     return error;
 }
 
+const char *probe_set_unit_name(const struct probe_set *set, uint32_t unit)
+{
+    static const char *const groups[TRACEPOINT_GROUPS] = {
+        [TRACEPOINTS_BLOCK_IO] = "span:block-io", [TRACEPOINTS_RUN_QUEUE] = "span:run-queue",
+        [TRACEPOINTS_SOFTIRQ] = "span:softirq",   [TRACEPOINTS_IRQ] = "span:irq",
+        [TRACEPOINTS_SYSCALLS] = "syscall:*",     [TRACEPOINTS_LIFE] = "processes",
+    };
+    if (unit >= set->capacity)
+        return unit < probe_set_units(set) ? groups[unit - set->capacity] : NULL;
+    return set->entries[unit] ? set->entries[unit]->probe.name : NULL;
+}
+
 bool probe_set_paused(const struct probe_set *set, uint32_t unit)
 {
-    if (unit & UNIT_GROUP)
-        return set->tracepoints.groups[unit & ~UNIT_GROUP].paused;
+    if (unit >= set->capacity)
+        return set->tracepoints.groups[unit - set->capacity].paused;
     const struct probe_entry *entry = find_unit_probe(set, unit);
     return entry && entry->probe.paused;
 }
@@ -290,17 +304,17 @@ int probe_set_pause(struct probe_set *set, uint32_t unit)
 {
     if (probe_set_paused(set, unit))
         return 0;
-    if (unit & UNIT_GROUP)
-        return pause_group(set, (enum tracepoint_group_kind)(unit & ~UNIT_GROUP));
+    if (unit >= set->capacity)
+        return pause_group(set, (enum tracepoint_group_kind)(unit - set->capacity));
     struct probe_entry *entry = find_unit_probe(set, unit);
     return entry ? pause_probe(set, entry) : -ENOENT;
 }
 
 int probe_set_resume(struct probe_set *set, uint32_t unit)
 {
-    if (unit & UNIT_GROUP)
+    if (unit >= set->capacity)
         return probe_set_paused(set, unit)
-                   ? resume_group(set, (enum tracepoint_group_kind)(unit & ~UNIT_GROUP))
+                   ? resume_group(set, (enum tracepoint_group_kind)(unit - set->capacity))
                    : 0;
     struct probe_entry *entry = find_unit_probe(set, unit);
     if (!entry)

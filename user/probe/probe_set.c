@@ -60,6 +60,17 @@ void probe_set_free(struct probe_set *set)
     free(set);
 }
 
+void probe_set_on_enable(struct probe_set *set, probe_enable_fn on_enable, void *context)
+{
+    set->on_enable = on_enable;
+    set->enable_context = context;
+}
+
+struct attach_trials *probe_set_trials(struct probe_set *set)
+{
+    return &set->trials;
+}
+
 bool probe_set_has_hazard(struct probe_set *set, enum hazard hazard)
 {
     return hazards_present(&set->hazards, hazard);
@@ -98,7 +109,10 @@ uint32_t probe_set_enable(struct probe_set *set, struct watch *watch)
             continue;
         }
         watch->probes[kept++] = probe->id;
-        probe->knobs.enabled = 1;
+        if (!probe->knobs.enabled && set->on_enable)
+            set->on_enable(probe, &probe->knobs, set->enable_context);
+        if (!probe->knobs.enabled)
+            probe->knobs.enabled = watch->request.look ? LORIS_PROBE_LOOK : LORIS_PROBE_ON;
         if (group != TRACEPOINT_GROUPS)
             probe->paused = set->tracepoints.groups[group].paused;
     }
@@ -106,6 +120,26 @@ uint32_t probe_set_enable(struct probe_set *set, struct watch *watch)
     probe_set_mark_detached(set, placeless, placeless_count);
     watch->probes_count = kept;
     return probe_set_write_knobs(set, watch->probes, kept) ? 0 : (uint32_t)kept;
+}
+
+int probe_set_end_look(struct probe_set *set)
+{
+    int first_error = 0;
+    for (uint32_t id = 0; id < set->end; id++) {
+        struct probe *probe = set->entries[id] ? &set->entries[id]->probe : NULL;
+        if (!probe || probe->knobs.enabled != LORIS_PROBE_LOOK)
+            continue;
+        probe->knobs.enabled = LORIS_PROBE_OFF;
+        int error = kernel_side_set_knobs(set->side, id, &probe->knobs);
+        if (!error)
+            error = kernel_side_clear_ledger(set->side, id);
+        probe->knobs.enabled = LORIS_PROBE_ON;
+        if (!error)
+            error = kernel_side_set_knobs(set->side, id, &probe->knobs);
+        if (error && !first_error)
+            first_error = error;
+    }
+    return first_error;
 }
 
 /* Puts what no longer holds on to anything out of the way of a second try. */

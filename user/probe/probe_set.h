@@ -7,6 +7,7 @@
 
 #include "probe/attach_kind.h"
 #include "probe/attach_report.h"
+#include "probe/probe_placement.h"
 #include "probe/target.h"
 
 /* One measured function, syscall, span or pair of marks; the unit of series and ledgers. */
@@ -17,12 +18,11 @@ struct probe {
     const char *object; /* user, usdt: the file; else "" */
     enum target_kind kind;
     enum attach_kind attach;
-    uint32_t sites;  /* places in code, entries only */
-    uint64_t offset; /* user, usdt: of the first function or mark, in the file */
-    uint16_t place;  /* user: bytes from there to the probe */
-    bool emulated;   /* the kernel need not step over the first place's instruction */
-    bool attached;   /* false: detached, waiting for probe_set_release */
-    bool paused;     /* attached, but its links are closed for a while: calls are not seen */
+    uint32_t sites;             /* places in code, entries only */
+    uint64_t offset;            /* user, usdt: of the first function or mark, in the file */
+    struct placement placement; /* user: where the probe of the first function sits */
+    bool attached;              /* false: detached, waiting for probe_set_release */
+    bool paused; /* attached, but its links are closed for a while: calls are not seen */
     /* How often its links were closed and made again at once, because another probe was taken out
      * of a link that they shared: calls in between were not seen. */
     uint32_t gaps;
@@ -47,6 +47,7 @@ struct attach_request {
     uint8_t error_rule; /* enum loris_error_rule */
     bool force;         /* attach in spite of a hazard */
     uint8_t filter;     /* 0: none */
+    bool look;          /* count entries only, until probe_set_end_look() */
     bool own_links;     /* no probe of it shares a link, so that each can be paused by itself */
 };
 
@@ -65,6 +66,11 @@ typedef int (*probe_admit_fn)(const struct probe *probe, void *context);
 
 int probe_set_new(struct kernel_side *side, uint64_t hash_seed, probe_admit_fn on_admit,
                   void *context, struct probe_set **ret_set) _must_check_;
+/* Called with a probe that has got its places, before its first call is measured; may change the
+ * knobs but `enabled`. */
+typedef void (*probe_enable_fn)(const struct probe *probe, struct loris_probe_knobs *knobs,
+                                void *context);
+void probe_set_on_enable(struct probe_set *set, probe_enable_fn on_enable, void *context);
 /* Detaches everything. The kernel side must live longer. */
 void probe_set_free(struct probe_set *set);
 DEFINE_CLEANUP(struct probe_set *, probe_set_free);
@@ -81,6 +87,8 @@ uint32_t probe_set_detach(struct probe_set *set, const char *target_text);
 /* Forgets a detached probe and makes its id free; the rings must have been drained since. */
 int probe_set_release(struct probe_set *set, uint32_t id) _must_check_;
 
+/* Probes that only look measure from now on; what they have counted is forgotten. */
+int probe_set_end_look(struct probe_set *set) _must_check_;
 int probe_set_tune(struct probe_set *set, uint32_t id,
                    const struct probe_tuning *tuning) _must_check_;
 
@@ -89,6 +97,10 @@ int probe_set_tune(struct probe_set *set, uint32_t id,
  * share their tracepoints: all syscalls, or a span. id: of an attached probe.
  */
 uint32_t probe_set_unit(const struct probe_set *set, uint32_t id);
+/* Units are below this: first the probes by their ids, then the groups. */
+uint32_t probe_set_units(const struct probe_set *set);
+/* The probe's name, or that of what is shared: "syscall:*"; NULL: there is no such unit. */
+const char *probe_set_unit_name(const struct probe_set *set, uint32_t unit);
 /*
  * Takes probes out of the links that they share with others, so that pausing them is no one else's
  * affair. The links of all probes of their targets are closed and made again, which takes about
@@ -125,6 +137,9 @@ int probe_set_follow_life(struct probe_set *set, bool follow,
 
 /* Runs of our programs that the kernel left out since they were loaded. */
 uint64_t probe_set_missed(const struct probe_set *set);
+
+/* What this kernel was found to take so far. */
+struct attach_trials *probe_set_trials(struct probe_set *set);
 
 const struct probe *probe_set_find(const struct probe_set *set, uint32_t id); /* may be NULL */
 uint32_t probe_set_attached(const struct probe_set *set);

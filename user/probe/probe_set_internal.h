@@ -43,6 +43,8 @@ struct probe_set {
     struct kernel_side *side;
     probe_admit_fn on_admit;
     void *context;
+    probe_enable_fn on_enable;
+    void *enable_context;
     uint64_t hash_seed;
     struct probe_entry **entries; /* by id, NULL when free */
     uint32_t *name_index;         /* open addressing by name; id + 1, 0 empty */
@@ -85,6 +87,9 @@ int probe_set_make(struct probe_set *set, struct watch *watch, const char *name,
 /* Counts a place of the probe, attached by this kind. */
 void probe_set_placed(struct probe_set *set, const struct attach_place *place,
                       enum attach_kind kind);
+/* Remembers where the first entry probe goes and why; called before probe_set_placed. */
+void probe_set_tell_placement(struct probe_set *set, uint32_t id,
+                              const struct placement *placement);
 /* Takes back one place. */
 void probe_set_unplaced(struct probe_set *set, uint32_t id);
 /* The kernel side gets the knobs of these probes, in one system call where it can. */

@@ -48,26 +48,16 @@ static int install(const struct ring_family *family)
     return 0;
 }
 
-static int install_all(const struct ring_family *families, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        int error = install(&families[i]);
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
 /* A child has the same maps and rings, and nothing to share but them. */
-pid_t ring_family_begin_install(const struct ring_family *families, size_t count)
+pid_t ring_family_begin_install(const struct ring_family *family)
 {
     pid_t child = fork();
     if (child == 0)
-        _exit(install_all(families, count) ? 1 : 0);
+        _exit(install(family) ? 1 : 0);
     return child;
 }
 
-int ring_family_end_install(pid_t installer, const struct ring_family *families, size_t count)
+int ring_family_end_install(pid_t installer, const struct ring_family *family)
 {
     int status = 1;
     while (installer > 0 && waitpid(installer, &status, 0) < 0)
@@ -75,5 +65,5 @@ int ring_family_end_install(pid_t installer, const struct ring_family *families,
             break;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
-    return install_all(families, count); /* which tells what the matter is */
+    return install(family); /* which tells what the matter is */
 }

@@ -10,6 +10,7 @@
 #include "probe/attach_error.h"
 #include "probe/function_exits.h"
 #include "probe/object_file.h"
+#include "probe/probe_placement.h"
 #include "probe/probe_set_internal.h"
 
 #define SUGGEST_DISTANCE_MAX 4
@@ -21,9 +22,10 @@ struct finding {
     struct attach_report *report;
     struct diag *reterr_diag;
     const struct object_file *object;
-    struct watched_file file;  /* the very file that was read, and its links */
-    struct place_list returns; /* to be attached with a return probe */
-    struct place_list entries; /* to be attached at entry and exits */
+    struct probe_placement *chooser; /* owned; for functions of the object */
+    struct watched_file file;        /* the very file that was read, and its links */
+    struct place_list returns;       /* to be attached with a return probe */
+    struct place_list entries;       /* to be attached at entry and exits */
     struct place_list exits;
     size_t matched;
     int error;
@@ -32,6 +34,7 @@ struct finding {
 static void finding_done(struct finding *finding)
 {
     watched_file_done(&finding->file);
+    probe_placement_free(finding->chooser);
     place_list_done(&finding->returns);
     place_list_done(&finding->entries);
     place_list_done(&finding->exits);
@@ -80,17 +83,19 @@ static int add_place(struct finding *finding, struct place_list *list,
     return error;
 }
 
-/* Where in the function the probe sits: at its first instruction. */
-static struct attach_place choose_place(const struct finding *finding,
-                                        const struct object_function *function, uint32_t probe)
+/* The cheapest place that sees what the entry sees. */
+static int add_entry(struct finding *finding, struct place_list *list,
+                     const struct object_function *function, uint32_t probe)
 {
-    const uint16_t bytes = 0;
-    (void)finding;
-    return (struct attach_place){.offset = function->file_offset + bytes,
-                                 .name = function->name,
-                                 .probe = probe,
-                                 .place = bytes,
-                                 .emulated = false};
+    struct placement placement;
+    int error = probe_placement_choose(finding->chooser, function, &placement);
+    if (error)
+        return finding->error = diag_set(finding->reterr_diag, -error, "out of memory");
+    probe_set_tell_placement(finding->set, probe, &placement);
+    const struct attach_place place = {.offset = function->file_offset + placement.offset_bytes,
+                                       .name = function->name,
+                                       .probe = probe};
+    return add_place(finding, list, &place);
 }
 
 /* Entry and return instructions, for functions whose return address must stay what it is. */
@@ -113,8 +118,7 @@ static void add_exits(struct finding *finding, const struct object_function *fun
     }
     if (make_probe(finding, base_name, &id))
         return;
-    const struct attach_place entry = choose_place(finding, function, id);
-    int error = add_place(finding, &finding->entries, &entry);
+    int error = add_entry(finding, &finding->entries, function, id);
     for (size_t i = 0; i < exits.count && !error; i++) {
         const struct attach_place at_exit = {
             .offset = exits.file_offsets[i], .name = function->name, .probe = id};
@@ -150,8 +154,7 @@ static void on_function(const struct object_function *function, const char *base
     if (by_exits) {
         add_exits(finding, function, base_name);
     } else if (make_probe(finding, base_name, &id) == 0) {
-        const struct attach_place place = choose_place(finding, function, id);
-        (void)!add_place(finding, &finding->returns, &place);
+        (void)!add_entry(finding, &finding->returns, function, id);
     }
 }
 
@@ -280,6 +283,11 @@ static int attach_functions_of(struct finding *finding, const char *path)
     if (error)
         return error;
     finding->object = object;
+    const struct placement_options options = {
+        .nop5_becomes_call = probe_set_has_hazard(finding->set, HAZARD_NOP5_RED_ZONE)};
+    error = probe_placement_new(object, &options, &finding->chooser);
+    if (error)
+        return diag_set(finding->reterr_diag, -error, "out of memory");
     object_file_match(object, pattern, on_function, finding);
     if (finding->error)
         return finding->error;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/sizing.h"
+#include "loris/event.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,17 +19,23 @@
 #define SKETCH_PAGES_MIN 64
 #define WAITS_MIN        1024
 #define RING_MIN         (4 * KIB)
+#define SAMPLES_LOG2_MIN 7
 
 static struct config config_of(uint64_t budget_bytes)
 {
     return (struct config){.memory_budget_bytes = budget_bytes, .probes_max = 2048};
 }
 
-/* Maps and rings, and the rings' double mapping in the agent's own memory. */
+static uint64_t log_bytes(const struct sizing *sizing)
+{
+    return sizeof(struct loris_latency_event) << sizing->kernel.samples_log2;
+}
+
+/* Maps and rings, and where the agent's own memory has them again: rings twice. */
 static uint64_t bytes_of(const struct sizing *sizing, uint32_t cpus)
 {
     return kernel_side_estimate_bytes(&sizing->kernel, cpus) +
-           2ull * cpus * (sizing->kernel.latency_ring_bytes + sizing->kernel.rare_ring_bytes);
+           cpus * (log_bytes(sizing) + 2ull * sizing->kernel.rare_ring_bytes);
 }
 
 /* Below this the parts that every CPU needs are as small as they get, and the agent alone can tell
@@ -52,10 +59,10 @@ static void check_half(uint64_t budget_bytes, uint32_t cpus)
     bool scarce = budget_bytes / cpus < BUDGET_MIN_PER_CPU;
     if (!scarce && bytes_of(&sizing, cpus) > budget_bytes / 2)
         fail_msg("%llu KiB on %u CPUs: %llu KiB for maps and rings (%u probes, %u pages, %u waits, "
-                 "rings of %u and %u)",
+                 "2^%u samples, rings of %u)",
                  budget_bytes / KIB, cpus, (unsigned long long)bytes_of(&sizing, cpus) / KIB,
                  sizing.kernel.probes_max, sizing.kernel.sketch_pages, sizing.kernel.waits_max,
-                 sizing.kernel.latency_ring_bytes, sizing.kernel.rare_ring_bytes);
+                 sizing.kernel.samples_log2, sizing.kernel.rare_ring_bytes);
 }
 
 static void maps_and_rings_take_at_most_half_of_the_budget(void **state)
@@ -69,8 +76,8 @@ static void check_scarce(uint64_t budget_bytes, uint32_t cpus)
     const struct config config = config_of(budget_bytes);
     const struct kernel_side_config kernel = sizing_of(&config, cpus).kernel;
     bool scarce = budget_bytes / cpus < BUDGET_MIN_PER_CPU / 2;
-    if (scarce && (kernel.sketch_pages > SKETCH_PAGES_MIN || kernel.latency_ring_bytes > RING_MIN ||
-                   kernel.rare_ring_bytes > RING_MIN))
+    if (scarce && (kernel.sketch_pages > SKETCH_PAGES_MIN ||
+                   kernel.samples_log2 > SAMPLES_LOG2_MIN || kernel.rare_ring_bytes > RING_MIN))
         fail_msg("%llu KiB on %u CPUs: more than the least", budget_bytes / KIB, cpus);
 }
 
@@ -92,10 +99,10 @@ static void check_bounds(uint64_t budget_bytes, uint32_t cpus)
     bool fits =
         sizing.kernel.probes_max >= PROBES_MIN && sizing.kernel.probes_max <= config.probes_max &&
         sizing.kernel.sketch_pages >= SKETCH_PAGES_MIN && sizing.kernel.waits_max >= WAITS_MIN &&
-        is_power_of_two(sizing.kernel.latency_ring_bytes) &&
         is_power_of_two(sizing.kernel.rare_ring_bytes) &&
-        sizing.kernel.latency_ring_bytes >= RING_MIN && sizing.kernel.rare_ring_bytes >= RING_MIN &&
-        sizing.processes_max >= 1024 && sizing.names_max >= 1024 && sizing.cgroups_max >= 512 &&
+        sizing.kernel.samples_log2 >= SAMPLES_LOG2_MIN &&
+        sizing.kernel.rare_ring_bytes >= RING_MIN && sizing.processes_max >= 1024 &&
+        sizing.names_max >= 1024 && sizing.cgroups_max >= 512 &&
         sizing.queued_bytes_max >= 4 * MIB && sizing.queued_bytes_max <= 64 * MIB &&
         (sizing.queued_bytes_max == 4 * MIB || sizing.queued_bytes_max <= budget_bytes / 8) &&
         sizing.series_min_bytes >= 256 * KIB && sizing.series_min_bytes <= budget_bytes / 2;
@@ -122,7 +129,7 @@ static void more_memory_never_means_less_of_anything(void **state)
             assert_true(now.kernel.probes_max >= last.kernel.probes_max);
             assert_true(now.kernel.sketch_pages >= last.kernel.sketch_pages);
             assert_true(now.kernel.waits_max >= last.kernel.waits_max);
-            assert_true(now.kernel.latency_ring_bytes >= last.kernel.latency_ring_bytes);
+            assert_true(now.kernel.samples_log2 >= last.kernel.samples_log2);
             assert_true(now.kernel.rare_ring_bytes >= last.kernel.rare_ring_bytes);
             assert_true(now.processes_max >= last.processes_max);
             assert_true(now.series_min_bytes >= last.series_min_bytes);
@@ -141,7 +148,7 @@ static void what_the_operator_sets_is_kept(void **state)
     config.processes_max = 5000;
     config.probes_max = 3;
     struct sizing sizing = sizing_of(&config, 2);
-    assert_int_equal(sizing.kernel.latency_ring_bytes, 512 * KIB);
+    assert_int_equal(sizing.kernel.samples_log2, 14); /* 24 bytes each */
     assert_int_equal(sizing.kernel.rare_ring_bytes, 128 * KIB);
     assert_int_equal(sizing.processes_max, 5000);
     assert_int_equal(sizing.kernel.probes_max, 3);
@@ -153,7 +160,7 @@ static void the_default_budget_holds_a_thousand_probes_on_eight_cpus(void **stat
     const struct config config = config_of(64 * MIB);
     struct sizing sizing = sizing_of(&config, 8);
     assert_in_range(sizing.kernel.probes_max, 1000, config.probes_max);
-    assert_true(sizing.kernel.latency_ring_bytes >= 64 * KIB);
+    assert_true(sizing.kernel.samples_log2 >= 11);
 }
 
 int main(void)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "../support/failing_alloc.h"
+#include "failing_map.h"
 #include "fake_ring.h"
 #include "random_numbers.h"
 
@@ -23,7 +24,27 @@ struct seen {
     unsigned char first[RECORDS_MAX]; /* byte of the record, which all its bytes must equal */
 };
 
-static void on_record(const void *record, size_t length, void *context)
+typedef void (*record_fn)(const void *record, size_t length, void *context);
+
+/* Takes what there is, at most so many records, and gives their room back. */
+static uint32_t consume_each(struct ring_reader *reader, uint32_t max_records, record_fn on_record,
+                             void *context)
+{
+    uint64_t until = ring_reader_produced(reader);
+    struct ring_span span;
+    uint32_t taken = 0, count;
+    do {
+        count = ring_reader_take(reader, until, max_records - taken, &span);
+        assert_true(count <= max_records - taken);
+        for (uint32_t i = 0; i < count; i++)
+            on_record(span.first + i * ring_span_step(span.length), span.length, context);
+        taken += count;
+        ring_reader_release(reader);
+    } while (count > 0);
+    return taken;
+}
+
+static void see_record(const void *record, size_t length, void *context)
 {
     struct seen *seen = context;
     const unsigned char *bytes = record;
@@ -61,7 +82,7 @@ static int tear_down(void **state)
 static uint32_t consume(struct fixture *fixture, uint32_t max_records)
 {
     memset(&fixture->seen, 0, sizeof(fixture->seen));
-    uint32_t taken = ring_reader_consume(fixture->reader, max_records, on_record, &fixture->seen);
+    uint32_t taken = consume_each(fixture->reader, max_records, see_record, &fixture->seen);
     assert_int_equal(taken, fixture->seen.count);
     return taken;
 }
@@ -185,6 +206,66 @@ static void a_record_across_the_end_comes_in_one_piece(void **state)
     }
 }
 
+static void records_of_one_length_come_together(void **state)
+{
+    struct fixture *fixture = *state;
+    static const uint32_t lengths[] = {24, 24, 24, 48, 48, 24};
+    static const uint32_t counts[] = {3, 2, 1};
+    struct ring_span span;
+    for (unsigned i = 0; i < 6; i++)
+        submit(fixture, (unsigned char)i, lengths[i]);
+    uint64_t until = ring_reader_produced(fixture->reader);
+    for (unsigned i = 0, first = 0; i < 3; first += counts[i++]) {
+        assert_int_equal(ring_reader_take(fixture->reader, until, 100, &span), counts[i]);
+        assert_int_equal(span.count, counts[i]);
+        assert_int_equal(span.length, lengths[first]);
+        assert_int_equal(span.first[0], first);
+        ring_reader_release(fixture->reader);
+    }
+    assert_int_equal(ring_reader_take(fixture->reader, until, 100, &span), 0);
+}
+
+/* Where the bytes are mapped a second time only for what crosses the end. */
+static void a_span_ends_with_the_ring(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ring_span span;
+    fake_ring_begin_at(&fixture->ring, RING_BYTES - 80);
+    for (unsigned char i = 0; i < 6; i++)
+        submit(fixture, i, 24);
+    uint64_t until = ring_reader_produced(fixture->reader);
+    assert_int_equal(ring_reader_take(fixture->reader, until, 100, &span), 3); /* one crosses */
+    ring_reader_release(fixture->reader);
+    assert_int_equal(ring_reader_take(fixture->reader, until, 100, &span), 3);
+    assert_int_equal(span.first[0], 3);
+}
+
+static void room_is_given_back_at_the_release_only(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ring_span span;
+    submit(fixture, 1, 24);
+    submit(fixture, 2, 24);
+    uint64_t until = ring_reader_produced(fixture->reader);
+    assert_int_equal(ring_reader_take(fixture->reader, until, 1, &span), 1);
+    assert_int_equal(*fake_ring_consumed(&fixture->ring), 0);
+    ring_reader_release(fixture->reader);
+    assert_int_equal(*fake_ring_consumed(&fixture->ring), 32);
+}
+
+static void nothing_behind_the_position_asked_for_is_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ring_span span;
+    submit(fixture, 1, 24);
+    uint64_t until = ring_reader_produced(fixture->reader);
+    submit(fixture, 2, 24);
+    assert_int_equal(ring_reader_take(fixture->reader, until, 9, &span), 1);
+    ring_reader_release(fixture->reader);
+    assert_int_equal(ring_reader_take(fixture->reader, until, 9, &span), 0);
+    assert_int_equal(consume(fixture, 9), 1);
+}
+
 static void positions_beyond_32_bits_are_kept(void **state)
 {
     struct fixture *fixture = *state;
@@ -259,6 +340,11 @@ static void open_and_close(void *context)
 static void survives_every_failed_allocation(void **state)
 {
     assert_in_range(failing_alloc_each(open_and_close, *state), 1, 10);
+}
+
+static void survives_every_failed_mapping(void **state)
+{
+    assert_int_equal(failing_map_each(open_and_close, *state), 2);
 }
 
 /* --- against a model ---------------------------------------------------------------------------
@@ -351,8 +437,7 @@ static void on_model_record(const void *record, size_t length, void *context)
 static void model_consume(struct model *model, uint32_t max_records)
 {
     uint64_t before = model->handed_over;
-    uint32_t taken =
-        ring_reader_consume(model->fixture->reader, max_records, on_model_record, model);
+    uint32_t taken = consume_each(model->fixture->reader, max_records, on_model_record, model);
     assert_int_equal(taken, model->handed_over - before);
     assert_true(taken <= max_records);
     if (taken == max_records)
@@ -398,6 +483,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(takes_no_more_than_it_may, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_record_across_the_end_comes_in_one_piece, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(records_of_one_length_come_together, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_span_ends_with_the_ring, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(room_is_given_back_at_the_release_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_behind_the_position_asked_for_is_taken, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(positions_beyond_32_bits_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_impossible_length_is_counted_and_left_behind, set_up,
                                         tear_down),
@@ -408,6 +498,7 @@ int main(void)
             tear_down),
         cmocka_unit_test(what_is_no_ring_is_refused),
         cmocka_unit_test_setup_teardown(survives_every_failed_allocation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(survives_every_failed_mapping, set_up, tear_down),
         cmocka_unit_test_setup_teardown(agrees_with_a_queue_over_a_million_random_steps, set_up,
                                         tear_down),
     };

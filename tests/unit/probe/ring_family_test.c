@@ -23,11 +23,11 @@
 
 #include "probe/ring_family.c"
 
-#define CPUS     5
-#define FAMILIES 2
+#define CPUS   5
+#define MAP_FD 7
 
 static struct fake_kernel {
-    int installed[FAMILIES][CPUS]; /* ring fds, by family and CPU */
+    int installed[CPUS]; /* ring fds */
     int batches, single_updates;
     int creations_left;
     bool no_batches;
@@ -58,7 +58,8 @@ int fake_bpf_map_update_elem(int fd, const void *key, const void *value, __u64 f
         return -1;
     }
     kernel->single_updates++;
-    kernel->installed[fd][*(const uint32_t *)key] = *(const int *)value;
+    assert_int_equal(fd, MAP_FD);
+    kernel->installed[*(const uint32_t *)key] = *(const int *)value;
     return 0;
 }
 
@@ -70,9 +71,10 @@ int fake_bpf_map_update_batch(int fd, const void *keys, const void *values, __u3
         errno = EOPNOTSUPP;
         return -1;
     }
+    assert_int_equal(fd, MAP_FD);
     kernel->batches++;
     for (uint32_t i = 0; i < *count; i++)
-        kernel->installed[fd][((const uint32_t *)keys)[i]] = ((const int *)values)[i];
+        kernel->installed[((const uint32_t *)keys)[i]] = ((const int *)values)[i];
     return 0;
 }
 
@@ -87,7 +89,7 @@ pid_t fake_fork(void)
     return -1;
 }
 
-static struct ring_family families[FAMILIES];
+static struct ring_family rings;
 
 static int set_up(void **state)
 {
@@ -95,40 +97,36 @@ static int set_up(void **state)
     kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (kernel == MAP_FAILED)
         return -1;
-    kernel->creations_left = FAMILIES * CPUS;
+    kernel->creations_left = CPUS;
     kernel->parent = getpid();
-    memset(families, 0, sizeof(families));
-    for (int i = 0; i < FAMILIES; i++)
-        assert_int_equal(ring_family_init(&families[i], "ring", i, CPUS, 4096), 0);
-    return 0;
+    memset(&rings, 0, sizeof(rings));
+    return ring_family_init(&rings, "ring", MAP_FD, CPUS, 4096);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    for (int i = 0; i < FAMILIES; i++)
-        ring_family_done(&families[i]);
+    ring_family_done(&rings);
     return munmap(kernel, sizeof(*kernel));
 }
 
 static int install_here_and_there(void)
 {
-    pid_t installer = ring_family_begin_install(families, FAMILIES);
-    return ring_family_end_install(installer, families, FAMILIES);
+    pid_t installer = ring_family_begin_install(&rings);
+    return ring_family_end_install(installer, &rings);
 }
 
 static void expect_all_installed(void)
 {
-    for (int i = 0; i < FAMILIES; i++)
-        assert_memory_equal(kernel->installed[i], families[i].fds, sizeof(kernel->installed[i]));
+    assert_memory_equal(kernel->installed, rings.fds, sizeof(kernel->installed));
 }
 
-static void installs_each_family_in_one_batch(void **state)
+static void installs_all_rings_in_one_batch(void **state)
 {
     (void)state;
     assert_int_equal(install_here_and_there(), 0);
     expect_all_installed();
-    assert_int_equal(kernel->batches, FAMILIES);
+    assert_int_equal(kernel->batches, 1);
     assert_int_equal(kernel->single_updates, 0);
 }
 
@@ -146,7 +144,7 @@ static void installs_one_by_one_where_there_are_no_batches(void **state)
     kernel->no_batches = true;
     assert_int_equal(install_here_and_there(), 0);
     expect_all_installed();
-    assert_int_equal(kernel->single_updates, FAMILIES * CPUS);
+    assert_int_equal(kernel->single_updates, CPUS);
 }
 
 static void installs_itself_when_it_cannot_fork(void **state)
@@ -181,7 +179,7 @@ static void closes_the_rings_that_were_made_before_one_failed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(installs_each_family_in_one_batch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(installs_all_rings_in_one_batch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leaves_the_work_to_a_child, set_up, tear_down),
         cmocka_unit_test_setup_teardown(installs_one_by_one_where_there_are_no_batches, set_up,
                                         tear_down),

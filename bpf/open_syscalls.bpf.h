@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The syscall that a thread is in: its slot, or its own storage where that is another's. */
+#pragma once
+
+#include "call.bpf.h"
+#include "open_slot.bpf.h"
+
+static __always_inline void open_syscall_abandon(u32 tag)
+{
+    struct call_site site;
+    if (call_site_find(tag_probe(tag), &site) && call_tag(&site) == tag)
+        ledger_add(site.ledger->abandoned, 1);
+}
+
+/* Ends what is in the thread's own storage. False: nothing is. */
+static __always_inline bool open_syscall_unspill(struct open_slot *slot, struct task_struct *task,
+                                                 u32 *ret_tag, u64 *ret_start_ns)
+{
+    struct open_syscall *open = bpf_task_storage_get(&syscall_open, task, NULL, 0);
+    if (!open || !open->is_open)
+        return false;
+    open->is_open = 0;
+    __sync_fetch_and_add(&slot->spilled, -1);
+    *ret_tag = open->tag;
+    *ret_start_ns = open->start_ns;
+    return true;
+}
+
+/* False: no memory. */
+static __always_inline bool open_syscall_spill(struct open_slot *slot, struct task_struct *task,
+                                               u32 tag)
+{
+    struct open_syscall *open =
+        bpf_task_storage_get(&syscall_open, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!open)
+        return false;
+    if (!open->is_counted) {
+        struct loris_rare_ledger *rare = rare_ledger_here();
+        open->is_counted = 1;
+        if (rare)
+            ledger_add(rare->slots_made, 1);
+    }
+    __sync_fetch_and_add(&slot->spilled, 1);
+    open->tag = tag;
+    open->is_open = 1;
+    open->start_ns = bpf_ktime_get_ns();
+    return true;
+}
+
+/* Ends the syscall that the thread is in. False: it is in none that is measured. */
+static __always_inline bool open_syscall_end(struct task_struct *task, u32 *ret_tag,
+                                             u64 *ret_start_ns)
+{
+    struct open_slot *slot = open_slot_of(&syscall_slots, task->pid);
+    if (!slot)
+        return false;
+    if (open_slot_is_of(slot, task->pid)) {
+        *ret_tag = slot->tag;
+        *ret_start_ns = slot->start_ns;
+        open_slot_give_back(slot);
+        return true;
+    }
+    return slot->spilled && open_syscall_unspill(slot, task, ret_tag, ret_start_ns);
+}
+
+/* Begins a syscall; one that is still open has lost its exit. False: no memory. */
+static __always_inline bool open_syscall_begin(struct task_struct *task, u32 tag)
+{
+    u32 stale_tag;
+    u64 stale_ns;
+    bool again = false;
+    struct open_slot *slot = open_slot_of(&syscall_slots, task->pid);
+    if (!slot)
+        return false;
+    if (slot->spilled && open_syscall_unspill(slot, task, &stale_tag, &stale_ns))
+        open_syscall_abandon(stale_tag);
+    if (!open_slot_take(slot, task->pid, &again))
+        return open_syscall_spill(slot, task, tag);
+    if (again)
+        open_syscall_abandon(slot->tag);
+    slot->tag = tag;
+    slot->start_ns = bpf_ktime_get_ns();
+    return true;
+}
