@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../unit/ingest/fake_kernel_side.h"
 #include "naive_table.h"
 
 #define DIE_IF(condition)                                                                          \
@@ -25,22 +26,19 @@
         }                                                                                          \
     } while (0)
 
-/* The module once more, over a kernel side of one CPU that lies in memory files. */
-#define drain_new             bench_drain_new
-#define drain_free            bench_drain_free
-#define drain_pass            bench_drain_pass
-#define drain_took            bench_drain_took
-#define drain_complete_ns     bench_drain_complete_ns
-#define drain_interval_ns     bench_drain_interval_ns
-#define drain_figures         bench_drain_figures
-#define kernel_side_cpus      bench_kernel_side_cpus
-#define kernel_side_config    bench_kernel_side_config
-#define kernel_side_map       bench_kernel_side_map
-#define kernel_side_rare_ring bench_kernel_side_rare_ring
+/* The module once more, over a kernel side of one CPU. */
+#define drain_new         bench_drain_new
+#define drain_free        bench_drain_free
+#define drain_pass        bench_drain_pass
+#define drain_took        bench_drain_took
+#define drain_complete_ns bench_drain_complete_ns
+#define drain_interval_ns bench_drain_interval_ns
+#define drain_figures     bench_drain_figures
 #include "ingest/drain.c"
 
-#include "memory_log.h"
-
+#define LOG_LOG2    15
+#define LOG_RECORDS (1u << LOG_LOG2)
+#define RARE_BYTES  4096u      /* of a ring that stays empty */
 #define FILLS       8          /* measured in a row of a round */
 #define SEQUENCE    (1u << 21) /* records until they repeat */
 #define SECOND_NS   1000000000ull
@@ -310,13 +308,26 @@ static void ignore_cgroup(const struct loris_cgroup_event *event, void *context)
     (void)context;
 }
 
+/* Fills the empty log with the calls from `next` on, each standing for `weight`. Returns what comes
+ * next. */
+static uint32_t fill_log(struct kernel_side *side, const struct loris_latency_event *sequence,
+                         uint32_t next, uint16_t weight)
+{
+    for (uint32_t i = 0; i < LOG_RECORDS; i++, next = (next + 1) % SEQUENCE) {
+        struct loris_latency_event event = sequence[next];
+        event.weight = weight;
+        DIE_IF(!fake_sample_log_submit(&side->samples, 0, &event));
+    }
+    return next;
+}
+
 static void copy_out(const struct kernel_side *side, struct world *world)
 {
     struct loris_latency_event copies[EVENT_BATCH_MAX];
-    struct loris_sample_log *log = side->log.logs;
+    struct loris_sample_log *log = side->samples.logs;
     uint64_t at = log->consumed, until = __atomic_load_n(&log->reserved, __ATOMIC_ACQUIRE);
     for (uint32_t n = 0; at < until; at++, n = (n + 1) % EVENT_BATCH_MAX) {
-        memcpy(&copies[n], fake_sample_log_at(&side->log, 0, at), sizeof(copies[n]));
+        memcpy(&copies[n], fake_sample_log_at(&side->samples, 0, at), sizeof(copies[n]));
         world->sum_ns += copies[n].latency_ns;
     }
     __atomic_store_n(&log->consumed, at, __ATOMIC_RELEASE);
@@ -336,7 +347,7 @@ static double ns_per_sample(struct bench *bench, struct world *world, enum row r
     const uint16_t weight = row == ROW_THINNED ? WEIGHT : 1;
     uint64_t took_ns = 0;
     for (unsigned i = 0; i < FILLS; i++) {
-        *next = memory_log_fill(&bench->side, sequence, SEQUENCE, *next, weight);
+        *next = fill_log(&bench->side, sequence, *next, weight);
         uint64_t began_ns = clock_ns();
         if (row == ROW_FLOOR)
             copy_out(&bench->side, world);
@@ -344,9 +355,9 @@ static double ns_per_sample(struct bench *bench, struct world *world, enum row r
             while (drain_pass(bench->drain, &sink, began_ns))
                 ;
         took_ns += clock_ns() - began_ns;
-        DIE_IF(bench->side.log.logs->consumed != bench->side.log.logs->reserved);
+        DIE_IF(bench->side.samples.logs->consumed != bench->side.samples.logs->reserved);
     }
-    return (double)took_ns / (FILLS * MEMORY_LOG_RECORDS);
+    return (double)took_ns / (FILLS * LOG_RECORDS);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -437,7 +448,7 @@ int main(int argc, char **argv)
     struct bench bench = {.rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 11};
     unsigned most = argc > 2 ? (unsigned)atoi(argv[2]) : 1000000;
     DIE_IF(bench.rounds < 1 || bench.rounds > ROUNDS_MAX);
-    memory_log_open(&bench.side);
+    fake_kernel_side_init(&bench.side, 1, LOG_LOG2, RARE_BYTES);
     DIE_IF(drain_new(&bench.side, &config, &bench.drain) < 0);
     for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct world world;
@@ -455,6 +466,6 @@ int main(int argc, char **argv)
         close_world(&world);
     }
     drain_free(bench.drain);
-    memory_log_close(&bench.side);
+    fake_kernel_side_done(&bench.side);
     return 0;
 }

@@ -21,8 +21,9 @@ def ledger_errors(ledger):
              value("submitted") + value("ring_full"))
     equation("submitted = decoded + malformed", value("submitted"),
              value("decoded") + value("malformed"))
-    equation("decoded + counted + ring_full = in_series",
-             value("decoded") + value("counted") + value("ring_full"), value("in_series"))
+    equation("decoded + counted + ring_full + unobserved = in_series",
+             value("decoded") + value("counted") + value("ring_full") + value("unobserved"),
+             value("in_series"))
     if value("too_deep") + value("no_storage") > value("abandoned"):
         wrong.append("too_deep + no_storage are part of abandoned")
     if not value("closes"):

@@ -79,6 +79,7 @@ struct agent {
     sd_event_source *drain_timer;
     sd_event_source *summary_timer;
     sd_event_source *refresh_timer;
+    sd_event_source *prepare;  /* what the first question would wait for */
     sd_event_source *retry;    /* a unit came that refused targets wait for */
     uint64_t refresh_asked_ns; /* since when it is due */
     sd_event_source **ring_sources;

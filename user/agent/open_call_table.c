@@ -46,7 +46,7 @@ static int by_start(const void *left, const void *right)
     return (a->start_ns > b->start_ns) - (a->start_ns < b->start_ns);
 }
 
-static bool has_sessions(const struct agent *agent)
+bool open_call_table_has_sessions(const struct agent *agent)
 {
     for (uint32_t id = 0; id < agent->sizing.kernel.probes_max; id++) {
         const struct probe *probe = probe_set_find(agent->probes, id);
@@ -92,7 +92,7 @@ int open_call_table_read(struct agent *agent, struct open_call_table *table)
     series_table_walk(agent->series, UINT32_MAX, add_count, &reading);
     if (!has_open_calls(agent))
         return 0;
-    bool sessions = has_sessions(agent);
+    bool sessions = open_call_table_has_sessions(agent);
     int error = task_walk_open_calls(agent->kernel, sessions, on_open_call, &reading);
     table->sessions_known = sessions && !error;
     if (table->count)

@@ -21,4 +21,6 @@ struct open_call_table {
 /* Walks all tasks and all series; open calls that this kernel cannot list are not there. -ENOMEM.
  */
 int open_call_table_read(struct agent *agent, struct open_call_table *table) _must_check_;
+/* Whether probes are attached whose open calls the kernel keeps. */
+bool open_call_table_has_sessions(const struct agent *agent);
 void open_call_table_done(struct open_call_table *table);

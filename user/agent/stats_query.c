@@ -242,12 +242,12 @@ static double count_error(const struct making *making, const struct probe *probe
 /* Of intervals, what holds now stands for what held then. */
 static double observed_ratio(const struct making *making, const struct probe *probe)
 {
-    const struct agent_probe *state = &making->agent->probe_states[probe->id];
-    uint64_t attached_ns = making->now_ns - state->attached_ns;
+    struct steer_figures figures = steer_figures(making->agent->steer, probe);
+    uint64_t attached_ns = making->now_ns - making->agent->probe_states[probe->id].attached_ns;
     if (!making->query->since_start)
-        return steer_figures(making->agent->steer, probe).attached_ratio;
-    return attached_ns > state->detached_ns ? 1 - (double)state->detached_ns / (double)attached_ns
-                                            : 0;
+        return figures.attached_ratio;
+    return attached_ns > figures.detached_ns ? 1 - (double)figures.detached_ns / (double)attached_ns
+                                             : 0;
 }
 
 static int add_row(struct making *making, const struct probe *probe, struct rollup_row *row,

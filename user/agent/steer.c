@@ -256,9 +256,10 @@ static void update_unit(struct steer *steer, uint32_t index, uint64_t now_ns)
 
 /* --- bursts ---------------------------------------------------------------------------------- */
 
+/* From now: what the loop takes for now was before a link was made or closed. */
 static int arm_timer(struct steered *unit, uint64_t after_ns)
 {
-    int error = sd_event_source_set_time_relative(unit->timer, after_ns / 1000);
+    int error = sd_event_source_set_time(unit->timer, (agent_now_ns() + after_ns) / 1000);
     return error < 0 ? error : sd_event_source_set_enabled(unit->timer, SD_EVENT_ONESHOT);
 }
 
@@ -300,13 +301,13 @@ static uint64_t end_burst(struct steer *steer, uint32_t index)
     if (error)
         log_line(LOG_WARNING, "a probe cannot be detached for a while: %s", strerror(-error));
     pump_catch_up(steer->agent);
-    if (read_calls(steer)) {
+    /* What came before the first burst has been observed. */
+    if (read_calls(steer) && unit->burst.on_since_ns) {
         uint64_t calls = calls_since(unit);
-        uint64_t on_ns = unit->burst.on_since_ns ? burst_end(&unit->burst, ended_ns, calls)
-                                                 : ended_ns - unit->looked_ns;
-        governor_observe(steer->governor, index, calls, on_ns);
+        governor_observe(steer->governor, index, calls, burst_end(&unit->burst, ended_ns, calls));
         probe_set_walk(steer->agent->probes, add_variance, &(struct ended_burst){steer, index});
     }
+    unit->calls_before = unit->calls;
     unit->burst.on_since_ns = 0;
     unit->burst.off_since_ns = ended_ns;
     return burst_off_ns(setting.duty_log2, steer->bursting, random_u64());
@@ -495,6 +496,9 @@ struct steer_figures steer_figures(const struct steer *steer, const struct probe
     struct governor_setting setting = governor_setting(steer->governor, index);
     struct probe_tuning tuning = {.thin_shift = probe->knobs.thin_shift};
     setting.thin_shift = tuning.thin_shift; /* what the target asks for included */
+    uint64_t now_ns = agent_now_ns();
+    bool is_off = unit->timer && !unit->burst.on_since_ns && now_ns > unit->burst.off_since_ns;
+    uint64_t gap_ns = is_off ? now_ns - unit->burst.off_since_ns : 0;
     return (struct steer_figures){
         .rate_per_s = governor_rate(steer->governor, index),
         .cost_ratio = governor_unit_cost(steer->governor, index),
@@ -503,6 +507,7 @@ struct steer_figures steer_figures(const struct steer *steer, const struct probe
         .cost_is_measured = unit->is_measured,
         .setting = setting,
         .attached_ratio = ldexp(1, -setting.duty_log2),
+        .detached_ns = steer->agent->probe_states[probe->id].detached_ns + gap_ns,
         .error = unit->timer ? burst_error(&unit->burst) : (struct burst_error){0},
     };
 }

@@ -5,6 +5,9 @@
 
 #include "agent/agent.h"
 #include "agent/log.h"
+#include "agent/open_call_table.h"
+
+#define PREPARE_US 20000
 
 static int resolve_unit(struct agent *agent, const char *unit, struct process_filter *filter,
                         struct diag *reterr_diag)
@@ -167,6 +170,29 @@ static int start(struct agent *agent, struct diag *reterr_diag)
                  : 0;
 }
 
+/*
+ * The iterators over open calls are loaded a moment after the first probe, and not by the first who
+ * asks: loading reads the kernel's types, which takes memory and time that nobody expects then.
+ */
+static int on_prepare(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct agent *agent = context;
+    (void)source;
+    (void)usec;
+    agent->prepare = sd_event_source_disable_unref(agent->prepare);
+    (void)!kernel_side_program(agent->kernel, KERNEL_EACH_OPEN, NULL);
+    if (open_call_table_has_sessions(agent))
+        (void)!kernel_side_program(agent->kernel, KERNEL_EACH_SESSION, NULL);
+    return 0;
+}
+
+static void prepare_soon(struct agent *agent)
+{
+    if (!agent->prepare)
+        (void)!sd_event_add_time_relative(agent->event, &agent->prepare, CLOCK_MONOTONIC,
+                                          PREPARE_US, 0, on_prepare, agent);
+}
+
 const struct config_target *targets_wanted(struct agent *agent, const char *text)
 {
     struct agent_target **found = find_target(agent, text);
@@ -205,6 +231,7 @@ int targets_attach(struct agent *agent, const struct config_target *wanted,
     target->refusal = (struct diag){0};
     release_detached(agent); /* functions that matched and were refused */
     folders_follow(agent);
+    prepare_soon(agent);
     return 0;
 }
 
@@ -351,5 +378,6 @@ void targets_done(struct agent *agent)
         free(agent->targets[i]);
     free(agent->targets);
     agent->retry = sd_event_source_disable_unref(agent->retry);
+    agent->prepare = sd_event_source_disable_unref(agent->prepare);
     process_filters_done(&agent->filters);
 }

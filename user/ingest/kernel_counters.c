@@ -154,7 +154,7 @@ int kernel_counters_walk(struct kernel_counters *counters, uint32_t end, kernel_
             return -errno;
         for (uint32_t i = 0; i < count; i++) {
             struct loris_ledger sum = sum_ledgers(&counters->ledgers[(size_t)i * cpus], cpus);
-            if (sum.entered)
+            if (sum.entered || sum.thin || sum.filtered)
                 on_ledger(keys[i], &sum, context);
         }
         if (error || count == 0)

@@ -18,7 +18,7 @@ DEFINE_CLEANUP(struct kernel_counters *, kernel_counters_free);
 /* The ledger of a probe, summed over CPUs; extremes are the maxima. One system call. */
 int kernel_counters_ledger(struct kernel_counters *counters, uint32_t probe,
                            struct loris_ledger *ret_ledger) _must_check_;
-/* The ledgers of probes 0 .. end - 1 that were ever entered, in order; a system call for many. */
+/* The ledgers of probes 0 .. end - 1 that were ever called, in order; a system call for many. */
 typedef void (*kernel_ledger_fn)(uint32_t probe, const struct loris_ledger *ledger, void *context);
 int kernel_counters_walk(struct kernel_counters *counters, uint32_t end, kernel_ledger_fn on_ledger,
                          void *context) _must_check_;

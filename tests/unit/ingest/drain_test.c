@@ -10,23 +10,19 @@
 
 #include "../support/failing_alloc.h"
 
-/* The module once more, over a kernel side whose logs and rings lie in memory files. */
-#define drain_new             tested_drain_new
-#define drain_free            tested_drain_free
-#define drain_pass            tested_drain_pass
-#define drain_took            tested_drain_took
-#define drain_complete_ns     tested_drain_complete_ns
-#define drain_interval_ns     tested_drain_interval_ns
-#define drain_figures         tested_drain_figures
-#define kernel_side_cpus      fake_kernel_side_cpus
-#define kernel_side_config    fake_kernel_side_config
-#define kernel_side_map       fake_kernel_side_map
-#define kernel_side_rare_ring fake_kernel_side_rare_ring
+#include "fake_kernel_side.h"
+
+/* The module once more, over that kernel side. */
+#define drain_new         tested_drain_new
+#define drain_free        tested_drain_free
+#define drain_pass        tested_drain_pass
+#define drain_took        tested_drain_took
+#define drain_complete_ns tested_drain_complete_ns
+#define drain_interval_ns tested_drain_interval_ns
+#define drain_figures     tested_drain_figures
 #include "ingest/drain.c"
 
 #include "failing_map.h"
-#include "fake_ring.h"
-#include "fake_sample_log.h"
 #include "random_numbers.h"
 
 #define CPUS        3
@@ -34,35 +30,6 @@
 #define LOG_RECORDS (1u << LOG_LOG2)
 #define RARE_BYTES  4096u
 #define MS          1000000ull
-
-struct kernel_side {
-    struct kernel_side_config config;
-    struct fake_sample_log samples;
-    struct fake_ring rare[CPUS];
-};
-
-uint32_t fake_kernel_side_cpus(const struct kernel_side *side)
-{
-    (void)side;
-    return CPUS;
-}
-
-const struct kernel_side_config *fake_kernel_side_config(const struct kernel_side *side)
-{
-    return &side->config;
-}
-
-int fake_kernel_side_map(const struct kernel_side *side, enum kernel_map map)
-{
-    return map == KERNEL_MAP_SAMPLES       ? side->samples.samples_fd
-           : map == KERNEL_MAP_SAMPLE_LOGS ? side->samples.logs_fd
-                                           : -1;
-}
-
-int fake_kernel_side_rare_ring(const struct kernel_side *side, uint32_t cpu)
-{
-    return side->rare[cpu].fd;
-}
 
 #define SEEN_MAX 4096
 
@@ -111,11 +78,7 @@ static int set_up(void **state)
     static const struct drain_config config = {
         .interval_min_ns = 10 * MS, .interval_max_ns = 1000 * MS, .bite_records = 100};
     memset(&fixture, 0, sizeof(fixture));
-    fixture.side.config.samples_log2 = LOG_LOG2;
-    fixture.side.config.rare_ring_bytes = RARE_BYTES;
-    fake_sample_log_init(&fixture.side.samples, CPUS, LOG_LOG2);
-    for (int cpu = 0; cpu < CPUS; cpu++)
-        fake_ring_init(&fixture.side.rare[cpu], RARE_BYTES);
+    fake_kernel_side_init(&fixture.side, CPUS, LOG_LOG2, RARE_BYTES);
     *state = &fixture;
     return drain_new(&fixture.side, &config, &fixture.drain);
 }
@@ -124,9 +87,7 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     drain_free(fixture->drain);
-    fake_sample_log_done(&fixture->side.samples);
-    for (int cpu = 0; cpu < CPUS; cpu++)
-        fake_ring_done(&fixture->side.rare[cpu]);
+    fake_kernel_side_done(&fixture->side);
     return 0;
 }
 
@@ -248,12 +209,41 @@ static void the_sink_never_gets_more_than_a_batch(void **state)
     assert_int_equal(drain_complete_ns(fixture->drain), 4);
 }
 
+static void a_bite_covers_rare_records_too(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t total = 0;
+    for (uint32_t cpu = 0; cpu < CPUS; cpu++)
+        for (uint32_t i = 0; i < 70; i++)
+            put_process(fixture, cpu, i);
+    put_latency(fixture, 0, 1);
+    for (bool more = true; more; total += fixture->count) {
+        more = pass(fixture, 5);
+        assert_true(fixture->count <= 100);
+        assert_int_equal(drain_complete_ns(fixture->drain), more ? 0 : 5);
+    }
+    assert_int_equal(total, CPUS * 70 + 1);
+}
+
+static void what_comes_while_a_pass_goes_on_is_left_for_the_next(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint32_t before = EVENT_BATCH_MAX + 50;
+    fixture->drain->config.bite_records = 3 * LOG_RECORDS;
+    fixture->refill = true;
+    for (uint32_t i = 0; i < before; i++)
+        put_latency(fixture, 0, i);
+    assert_false(pass(fixture, 4));
+    assert_int_equal(fixture->count, before);
+    assert_int_equal(drain_complete_ns(fixture->drain), 4);
+}
+
 /* The first one of a CPU is being filled: those behind it wait, those of other CPUs do not. */
 static void a_busy_sample_holds_completeness_back(void **state)
 {
     struct fixture *fixture = *state;
     const struct loris_latency_event event = latency_of(7);
-    uint64_t busy;
+    uint64_t busy = 0;
     assert_false(pass(fixture, 1));
     assert_true(fake_sample_log_reserve(&fixture->side.samples, 1, &busy));
     put_latency(fixture, 0, 1);
@@ -274,7 +264,7 @@ static void a_busy_rare_record_holds_completeness_back(void **state)
 {
     struct fixture *fixture = *state;
     const struct loris_process_event event = process_of(7);
-    uint64_t busy;
+    uint64_t busy = 0;
     assert_true(fake_ring_reserve(&fixture->side.rare[1], &event, sizeof(event), &busy));
     put_latency(fixture, 1, 1);
     put_process(fixture, 1, 8);
@@ -306,7 +296,7 @@ static void a_producer_that_never_rests_does_not_hold_a_pass(void **state)
 static void a_ring_of_discarded_records_is_complete(void **state)
 {
     struct fixture *fixture = *state;
-    for (uint64_t position, i = 0; i < 200; i++) {
+    for (uint64_t position = 0, i = 0; i < 200; i++) {
         assert_true(fake_ring_reserve(&fixture->side.rare[2], "1234567", 8, &position));
         fake_ring_discard(&fixture->side.rare[2], position, 8);
     }
@@ -320,7 +310,7 @@ static void bad_records_are_counted_and_passed_over(void **state)
 {
     struct fixture *fixture = *state;
     struct loris_latency_event bad = latency_of(9);
-    uint64_t position;
+    uint64_t position = 0;
     put_latency(fixture, 0, 1);
     bad.tag = LORIS_EVENT_PROCESS;
     assert_true(fake_sample_log_submit(&fixture->side.samples, 0, &bad));
@@ -346,31 +336,30 @@ static void put_many(struct fixture *fixture, uint32_t count)
         put_latency(fixture, 1, 1);
 }
 
+static uint64_t interval_after(struct fixture *fixture, uint32_t count)
+{
+    put_many(fixture, count);
+    assert_false(pass(fixture, 1));
+    return drain_interval_ns(fixture->drain);
+}
+
 static void the_fullest_log_steers_the_interval(void **state)
 {
     struct fixture *fixture = *state;
-    assert_int_equal(drain_interval_ns(fixture->drain), 1000 * MS);
     uint64_t expected = 1000 * MS;
     fixture->drain->config.bite_records = LOG_RECORDS;
+    assert_int_equal(drain_interval_ns(fixture->drain), expected);
     for (int i = 0; i < 10; i++) {
-        put_many(fixture, LOG_RECORDS / 4 + 1);
-        pass(fixture, 1);
         expected = expected / 2 < 10 * MS ? 10 * MS : expected / 2;
-        assert_int_equal(drain_interval_ns(fixture->drain), expected);
+        assert_int_equal(interval_after(fixture, LOG_RECORDS / 4 + 1), expected);
+        assert_int_equal(interval_after(fixture, LOG_RECORDS / 4), expected);
+        assert_int_equal(interval_after(fixture, LOG_RECORDS / 16), expected);
     }
-    for (int i = 0; i < 3; i++) {
-        put_many(fixture, LOG_RECORDS / 4); /* stays */
-        pass(fixture, 1);
-        put_many(fixture, LOG_RECORDS / 16); /* stays */
-        pass(fixture, 1);
-        assert_int_equal(drain_interval_ns(fixture->drain), 10 * MS);
-    }
+    assert_int_equal(expected, 10 * MS);
     for (int i = 0; i < 15; i++) {
-        put_many(fixture, LOG_RECORDS / 16 - 1);
-        pass(fixture, 1);
         expected += expected / 2;
         expected = expected > 1000 * MS ? 1000 * MS : expected;
-        assert_int_equal(drain_interval_ns(fixture->drain), expected);
+        assert_int_equal(interval_after(fixture, LOG_RECORDS / 16 - 1), expected);
     }
     assert_int_equal(expected, 1000 * MS);
 }
@@ -470,6 +459,8 @@ int main(void)
         DRAIN_TEST(a_bite_is_never_exceeded_and_nothing_is_lost),
         DRAIN_TEST(a_log_is_emptied_across_its_end),
         DRAIN_TEST(the_sink_never_gets_more_than_a_batch),
+        DRAIN_TEST(a_bite_covers_rare_records_too),
+        DRAIN_TEST(what_comes_while_a_pass_goes_on_is_left_for_the_next),
         DRAIN_TEST(a_busy_sample_holds_completeness_back),
         DRAIN_TEST(a_busy_rare_record_holds_completeness_back),
         DRAIN_TEST(a_producer_that_never_rests_does_not_hold_a_pass),

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -111,7 +112,7 @@ static inline void fake_ring_discard(struct fake_ring *ring, uint64_t position, 
 /* A record from begin to end. */
 static inline bool fake_ring_submit(struct fake_ring *ring, const void *bytes, uint32_t length)
 {
-    uint64_t position;
+    uint64_t position = 0;
     if (!fake_ring_reserve(ring, bytes, length, &position))
         return false;
     fake_ring_commit(ring, position, length);

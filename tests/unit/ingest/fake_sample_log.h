@@ -112,7 +112,7 @@ static inline bool fake_sample_log_reserve(struct fake_sample_log *log, uint32_t
 static inline bool fake_sample_log_submit(struct fake_sample_log *log, uint32_t cpu,
                                           const struct loris_latency_event *event)
 {
-    uint64_t position;
+    uint64_t position = 0;
     if (!fake_sample_log_reserve(log, cpu, &position))
         return false;
     fake_sample_log_commit(log, cpu, position, event);

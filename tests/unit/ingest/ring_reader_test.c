@@ -90,7 +90,7 @@ static uint32_t consume(struct fixture *fixture, uint32_t max_records)
 static uint64_t reserve(struct fixture *fixture, unsigned char fill, uint32_t length)
 {
     unsigned char bytes[RING_BYTES];
-    uint64_t position;
+    uint64_t position = 0;
     memset(bytes, fill, sizeof(bytes));
     assert_true(fake_ring_reserve(&fixture->ring, bytes, length, &position));
     return position;
@@ -133,7 +133,7 @@ static void gives_the_room_back_to_the_producer(void **state)
 {
     struct fixture *fixture = *state;
     submit(fixture, 1, RING_BYTES - 16);
-    uint64_t position;
+    uint64_t position = 0;
     assert_false(fake_ring_reserve(&fixture->ring, "", 8, &position));
     assert_int_equal(consume(fixture, 1), 1);
     assert_int_equal(*fake_ring_consumed(&fixture->ring), RING_BYTES - 8);
@@ -469,38 +469,31 @@ static void agrees_with_a_queue_over_a_million_random_steps(void **state)
     assert_int_equal(ring_reader_broken(model.fixture->reader), 0);
 }
 
+#define RING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_empty_ring_hands_over_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(hands_over_every_record_with_its_length, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(gives_the_room_back_to_the_producer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(waits_at_a_record_that_is_being_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(waits_at_a_busy_record_even_when_it_is_marked_discarded,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(passes_over_discarded_records_without_counting_them, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(takes_no_more_than_it_may, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_record_across_the_end_comes_in_one_piece, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(records_of_one_length_come_together, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_span_ends_with_the_ring, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(room_is_given_back_at_the_release_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_behind_the_position_asked_for_is_taken, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(positions_beyond_32_bits_are_kept, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_impossible_length_is_counted_and_left_behind, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_discarded_record_of_impossible_length_is_broken_too,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_record_longer_than_the_ring_is_broken_wherever_the_producer_claims_to_be, set_up,
-            tear_down),
+        RING_TEST(an_empty_ring_hands_over_nothing),
+        RING_TEST(hands_over_every_record_with_its_length),
+        RING_TEST(gives_the_room_back_to_the_producer),
+        RING_TEST(waits_at_a_record_that_is_being_written),
+        RING_TEST(waits_at_a_busy_record_even_when_it_is_marked_discarded),
+        RING_TEST(passes_over_discarded_records_without_counting_them),
+        RING_TEST(takes_no_more_than_it_may),
+        RING_TEST(a_record_across_the_end_comes_in_one_piece),
+        RING_TEST(records_of_one_length_come_together),
+        RING_TEST(a_span_ends_with_the_ring),
+        RING_TEST(room_is_given_back_at_the_release_only),
+        RING_TEST(nothing_behind_the_position_asked_for_is_taken),
+        RING_TEST(positions_beyond_32_bits_are_kept),
+        RING_TEST(an_impossible_length_is_counted_and_left_behind),
+        RING_TEST(a_discarded_record_of_impossible_length_is_broken_too),
+        RING_TEST(a_record_longer_than_the_ring_is_broken_wherever_the_producer_claims_to_be),
         cmocka_unit_test(what_is_no_ring_is_refused),
-        cmocka_unit_test_setup_teardown(survives_every_failed_allocation, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(survives_every_failed_mapping, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(agrees_with_a_queue_over_a_million_random_steps, set_up,
-                                        tear_down),
+        RING_TEST(survives_every_failed_allocation),
+        RING_TEST(survives_every_failed_mapping),
+        RING_TEST(agrees_with_a_queue_over_a_million_random_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,7 +116,7 @@ static void a_full_log_takes_no_more_until_it_is_read(void **state)
 static void a_record_being_filled_holds_up_those_behind_it(void **state)
 {
     struct fixture *fixture = *state;
-    uint64_t first, second;
+    uint64_t first = 0, second = 0;
     uint32_t count;
     assert_true(fake_sample_log_reserve(&fixture->kernel, 0, &first));
     assert_true(fake_sample_log_reserve(&fixture->kernel, 0, &second));
@@ -134,7 +134,7 @@ static void a_record_of_the_lap_before_is_not_read_again(void **state)
 {
     struct fixture *fixture = *state;
     uint32_t count;
-    uint64_t position;
+    uint64_t position = 0;
     for (unsigned i = 0; i < CAPACITY; i++)
         assert_true(write_one(fixture, 0, i));
     sample_log_consume(fixture->log, 0, CAPACITY);
@@ -198,7 +198,7 @@ static void positions_beyond_32_bits_are_kept(void **state)
 static void agrees_with_a_queue_over_a_million_random_steps(void **state)
 {
     struct fixture *fixture = *state;
-    uint64_t random = 20261120, open[CAPACITY], read = 0, position;
+    uint64_t random = 20261120, open[CAPACITY], read = 0, position = 0;
     unsigned open_count = 0;
     for (unsigned step = 0; step < 1000000; step++) {
         uint32_t dice = random_below(&random, 100);
