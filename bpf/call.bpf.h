@@ -100,7 +100,7 @@ static __always_inline u32 call_thin(struct loris_ledger *ledger, u32 shift)
     if (waiting < gap)
         return 0;
     u32 weight = waiting < LORIS_WEIGHT_MAX ? waiting : LORIS_WEIGHT_MAX;
-    u32 next_gap = bpf_get_prandom_u32() & ((2u << (shift & 15)) - 1);
+    u32 next_gap = 1 + bpf_get_prandom_u32() % ((2u << (shift & 15)) - 1);
     u64 seen = (u64)waiting << 32 | gap;
     u64 left = (u64)(waiting - weight) << 32 | next_gap;
     return __sync_val_compare_and_swap(&ledger->thin, seen, left) == seen ? weight : 0;

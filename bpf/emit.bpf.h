@@ -50,7 +50,8 @@ static __always_inline bool emit_latency(const struct loris_latency_event *event
     u64 capacity = 1ull << capacity_log2;
     for (int tries = 0; tries < SAMPLE_TRIES; tries++) {
         u64 position = *(volatile u64 *)&log->reserved;
-        if (position - *(volatile u64 *)&log->consumed >= capacity)
+        /* Signed: since the position was read, others may have filled, and the reader emptied. */
+        if ((s64)(position - *(volatile u64 *)&log->consumed) >= (s64)capacity)
             return false;
         u32 index = cpu * capacity + (position & (capacity - 1));
         struct loris_latency_event *sample = bpf_map_lookup_elem(&samples, &index);

@@ -9,7 +9,11 @@
 
 /* A store that is seen after all stores before it. Plain on x86-64, which keeps their order. */
 #ifdef __TARGET_ARCH_x86
-#define store_last(to, value) ((void)(*(volatile typeof(*(to)) *)(to) = (value)))
+#define store_last(to, value)                                                                      \
+    do {                                                                                           \
+        barrier(); /* the compiler may move plain stores beyond a volatile one */                  \
+        *(volatile typeof(*(to)) *)(to) = (value);                                                 \
+    } while (0)
 #else
 /* Fully ordered; stores with release came in 6.15. */
 #define store_last(to, value) ((void)__sync_lock_test_and_set(to, value))

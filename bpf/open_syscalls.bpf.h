@@ -28,7 +28,7 @@ static __always_inline bool open_syscall_unspill(struct open_slot *slot, struct 
 
 /* False: no memory. */
 static __always_inline bool open_syscall_spill(struct open_slot *slot, struct task_struct *task,
-                                               u32 tag)
+                                               u32 tag, u64 start_ns)
 {
     struct open_syscall *open =
         bpf_task_storage_get(&syscall_open, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -43,7 +43,7 @@ static __always_inline bool open_syscall_spill(struct open_slot *slot, struct ta
     __sync_fetch_and_add(&slot->spilled, 1);
     open->tag = tag;
     open->is_open = 1;
-    open->start_ns = bpf_ktime_get_ns();
+    open->start_ns = start_ns;
     return true;
 }
 
@@ -63,6 +63,33 @@ static __always_inline bool open_syscall_end(struct task_struct *task, u32 *ret_
     return slot->spilled && open_syscall_unspill(slot, task, ret_tag, ret_start_ns);
 }
 
+/* The thread goes on under another id: what it has open goes along. */
+static __always_inline void open_syscall_move(struct task_struct *task, u32 old_tid)
+{
+    struct open_slot *from = open_slot_of(&syscall_slots, old_tid);
+    struct open_slot *to = open_slot_of(&syscall_slots, task->pid);
+    bool again;
+    if (!from || !to || from == to)
+        return;
+    if (!open_slot_is_of(from, old_tid)) {
+        struct open_syscall *spilled = bpf_task_storage_get(&syscall_open, task, NULL, 0);
+        if (spilled && spilled->is_open) {
+            __sync_fetch_and_add(&from->spilled, -1);
+            __sync_fetch_and_add(&to->spilled, 1);
+        }
+        return;
+    }
+    u32 tag = from->tag;
+    u64 start_ns = from->start_ns;
+    open_slot_give_back(from);
+    if (!open_slot_take(to, task->pid, &again)) {
+        open_syscall_spill(to, task, tag, start_ns);
+        return;
+    }
+    to->tag = tag;
+    to->start_ns = start_ns;
+}
+
 /* Begins a syscall; one that is still open has lost its exit. False: no memory. */
 static __always_inline bool open_syscall_begin(struct task_struct *task, u32 tag)
 {
@@ -75,7 +102,7 @@ static __always_inline bool open_syscall_begin(struct task_struct *task, u32 tag
     if (slot->spilled && open_syscall_unspill(slot, task, &stale_tag, &stale_ns))
         open_syscall_abandon(stale_tag);
     if (!open_slot_take(slot, task->pid, &again))
-        return open_syscall_spill(slot, task, tag);
+        return open_syscall_spill(slot, task, tag, bpf_ktime_get_ns());
     if (again)
         open_syscall_abandon(slot->tag);
     slot->tag = tag;

@@ -127,6 +127,9 @@ SEC("tp_btf/sched_process_exec")
 int on_process_exec(u64 *ctx)
 {
     struct task_struct *task = (struct task_struct *)ctx[0];
+    u32 old_tid = ctx[1]; /* of the thread that called; from now on it has the leader's */
+    if (old_tid != (u32)task->pid)
+        open_syscall_move(task, old_tid);
     abandon_open_calls(&call_stacks, task, true);
     abandon_open_calls(&mark_stacks, task, true);
     emit_process(LORIS_PROCESS_EXEC, task);

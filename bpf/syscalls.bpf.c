@@ -27,8 +27,9 @@ int on_syscall_exit(struct bpf_raw_tracepoint_args *ctx)
     struct call_site site;
     u32 tag;
     u64 start_ns;
-    if (open_syscall_end(task, &tag, &start_ns) && call_site_find(tag_probe(tag), &site) &&
-        call_tag(&site) == tag)
+    /* Before the thread's birth: of another one that had its id and whose end nobody saw. */
+    if (open_syscall_end(task, &tag, &start_ns) && start_ns >= task->start_time &&
+        call_site_find(tag_probe(tag), &site) && call_tag(&site) == tag)
         call_return(&site, task->tgid, task_start_tick(task), start_ns, now_ns, ctx->args[1]);
     return 0;
 }

@@ -10,7 +10,10 @@
  *     entered   = returned + abandoned + in flight
  *     returned  = submitted + ring_full + counted
  *     submitted = decoded + malformed                     (decoded, malformed: the agent's side)
- *     decoded + counted + ring_full = calls held by all series of the probe, folded ones included
+ *     decoded + counted + ring_full + unobserved
+ *                                   = calls held by all series of the probe, folded ones included
+ *
+ * Unobserved is the agent's estimate of what was called while the probe was detached for a while.
  *
  * A call is a sample (submitted) or a count in the kernel-side sketch: because of sample_shift
  * (counted) or because the ring had no room (ring_full). Submitted is what is left of returned

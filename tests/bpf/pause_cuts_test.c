@@ -24,7 +24,7 @@ static void cut_inside(struct fixture *fixture, uint32_t probe, bool by_syscall)
     assert_true(workload_start(&fixture->workload, fixture->path, false));
     assert_true(workload_enter(&fixture->workload, by_syscall));
     assert_int_equal(ledger_of(fixture, probe).entered, 1);
-    assert_int_equal(probe_set_pause(set, unit), 0);
+    assert_int_equal(probe_set_pause(set, &unit, 1), 0);
     assert_int_equal(probe_set_find(set, probe)->cut_off, 1);
     assert_true(workload_let_go(&fixture->workload));
     assert_true(workload_enter(&fixture->workload, by_syscall));
@@ -98,7 +98,7 @@ static void busy_threads_are_counted_once_in_bursts(void **state)
         assert_in_range(seen, surely_after - surely_before - BUSY_THREADS,
                         called_after - called_before + BUSY_THREADS);
 
-        assert_int_equal(probe_set_pause(fixture->set, unit), 0);
+        assert_int_equal(probe_set_pause(fixture->set, &unit, 1), 0);
         seen = ledger_of(fixture, id).entered;
         surely_before = workload_busy_calls(&fixture->workload);
         while (workload_busy_calls(&fixture->workload) < surely_before + 100000)
@@ -127,8 +127,9 @@ static void syscalls_are_one_unit(void **state)
     assert_true(workload_start(&fixture->workload, fixture->path, false));
     for (int i = 0; i < 50; i++) {
         bool paused = i & 1;
-        assert_int_equal(
-            paused ? probe_set_pause(fixture->set, unit) : probe_set_resume(fixture->set, unit), 0);
+        assert_int_equal(paused ? probe_set_pause(fixture->set, &unit, 1)
+                                : probe_set_resume(fixture->set, unit),
+                         0);
         assert_int_equal(probe_set_find(fixture->set, other)->paused, paused);
         assert_true(workload_syscalls(&fixture->workload, 10));
         expected += paused ? 0 : 10;
@@ -137,7 +138,7 @@ static void syscalls_are_one_unit(void **state)
     }
     assert_int_equal(probe_set_detach(fixture->set, "syscall:sched_get_priority_m??"), 2);
     assert_false(probe_set_paused(fixture->set, unit));
-    assert_int_equal(probe_set_pause(fixture->set, unit), -ENOENT);
+    assert_int_equal(probe_set_pause(fixture->set, &unit, 1), -ENOENT);
 }
 
 int main(int argc, char **argv)

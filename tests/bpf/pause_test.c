@@ -67,7 +67,7 @@ static void pause_or_resume(struct walk *walk)
     uint32_t unit = probe_set_unit(set, probe_of(walk, function));
     bool paused = walk->paused & 1u << function;
     assert_int_equal(probe_set_paused(set, unit), paused);
-    assert_int_equal(paused ? probe_set_resume(set, unit) : probe_set_pause(set, unit), 0);
+    assert_int_equal(paused ? probe_set_resume(set, unit) : probe_set_pause(set, &unit, 1), 0);
     walk->paused ^= 1u << function;
     walk->pauses++;
 }

@@ -238,7 +238,8 @@ static void on_ledger_upkeep(uint32_t id, const struct loris_ledger *ledger, voi
     uint64_t calls = ledger->entered + loris_ledger_waiting(ledger);
     double seconds = (double)(pass->now_ns - pass->agent->upkeep_ns) / (double)SECOND_NS;
     if (seconds > 0)
-        state->rate_per_s = (double)(calls - state->rate_count) / seconds;
+        state->rate_per_s =
+            (double)(calls > state->rate_count ? calls - state->rate_count : 0) / seconds;
     state->rate_count = calls;
     on_ledger(id, ledger, context);
 }

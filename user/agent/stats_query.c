@@ -229,12 +229,16 @@ static double count_error(const struct making *making, const struct probe *probe
     bool is_part = row->key.level != SERIES_OTHER || making->query->by != CONFIG_BY_NONE;
     double shared = is_part ? 2 * latency_stat_rank_error(&row->stat) : 0;
     double unseen = 0;
+    struct steer_figures figures = steer_figures(making->agent->steer, probe);
+    double time_ns = (double)(making->now_ns - state->attached_ns);
     if (making->query->since_start && row->stat.count > 0) {
         unseen = NORMAL_95 * sqrt(state->unobserved_variance) + state->unobserved_doubt;
         unseen /= (double)row->stat.count;
+        /* Of the gap that goes on nothing is in the count yet. */
+        unseen += (double)figures.gap_ns / fmax(time_ns - (double)figures.gap_ns, 1);
     } else if (state->stretch > 1) {
-        struct burst_error error = steer_figures(making->agent->steer, probe).error;
-        unseen = (NORMAL_95 * error.chance + error.doubt) * (1 - 1.0 / (double)state->stretch);
+        unseen = (NORMAL_95 * figures.error.chance + figures.error.doubt) *
+                 (1 - 1.0 / (double)state->stretch);
     }
     return sqrt(shared * shared + unseen * unseen);
 }
@@ -272,6 +276,7 @@ static int add_row(struct making *making, const struct probe *probe, struct roll
         .grouped = making->query->by != CONFIG_BY_NONE,
         .observed = observed_ratio(making, probe),
         .count_error = count_error(making, probe, row),
+        .waiting = loris_ledger_waiting(&ledger->kernel),
         .lost = ledger->kernel.too_deep + ledger->kernel.no_storage + ledger->malformed,
         .has_in_flight = true,
         .in_flight = ledger->in_flight,

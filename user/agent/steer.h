@@ -38,8 +38,9 @@ struct steer_figures {
     struct governor_cost cost;
     bool cost_is_measured;
     struct governor_setting setting;
-    double attached_ratio; /* of the time, by its setting */
-    uint64_t detached_ns;  /* that it was detached for a while so far, in sum */
+    double attached_ratio;    /* of the time, by its setting */
+    uint64_t detached_ns;     /* that it was detached for a while so far, in sum */
+    uint64_t gap_ns;          /* that it is detached by now, 0 when it is attached */
     struct burst_error error; /* of the number of calls; 0 unless it is attached part of the time */
 };
 struct steer_figures steer_figures(const struct steer *steer, const struct probe *probe);

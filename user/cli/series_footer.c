@@ -17,7 +17,8 @@ struct coverage {
     double observed;                /* the least */
     double window_s;
     bool is_estimated;
-    json_t *lost_by_probe, *in_flight_by_probe;
+    uint64_t waiting;
+    json_t *lost_by_probe, *in_flight_by_probe, *waiting_by_probe;
 };
 
 /* Losses and open calls belong to a probe, and stand in each of its lines: counts them once. */
@@ -48,6 +49,8 @@ static void cover(struct coverage *coverage, const json_t *series)
     count_once(coverage->lost_by_probe, probe, json_field_u64(series, "lost"), &coverage->lost);
     count_once(coverage->in_flight_by_probe, probe, json_field_u64(series, "in_flight"),
                &coverage->in_flight);
+    count_once(coverage->waiting_by_probe, probe, json_field_u64(series, "waiting"),
+               &coverage->waiting);
     if (oldest_ns > coverage->oldest_ns)
         coverage->oldest_ns = oldest_ns;
     double window_s = json_field_number(series, "window_s");
@@ -86,6 +89,12 @@ static void print_calls(const struct coverage *coverage, size_t shown, uint64_t 
         series_view_format_exact(coverage->lost, number);
         text_append_format(out, "covers %s of %s calls%s, %s were lost", calls, all, window,
                            number);
+    } else if (coverage->waiting > 0) {
+        series_view_format_exact(coverage->calls + coverage->waiting, all);
+        series_view_format_exact(coverage->waiting, number);
+        text_append_format(out,
+                           "covers %s of %s calls%s, %s wait for a timed one to stand for them",
+                           calls, all, window, number);
     } else if (truncated > 0 || coverage->calls == 1) {
         text_append_format(out, "covers %s call%s%s", calls, plural, window);
     } else {
@@ -142,12 +151,15 @@ void series_view_footer(const json_t *reply, struct text *out)
     uint64_t truncated = json_field_u64(reply, "truncated");
     _cleanup_json_ json_t *lost_by_probe = json_object();
     _cleanup_json_ json_t *in_flight_by_probe = json_object();
-    if (!lost_by_probe || !in_flight_by_probe) {
+    _cleanup_json_ json_t *waiting_by_probe = json_object();
+    if (!lost_by_probe || !in_flight_by_probe || !waiting_by_probe) {
         out->failed = -ENOMEM;
         return;
     }
-    struct coverage coverage = {
-        .lost_by_probe = lost_by_probe, .in_flight_by_probe = in_flight_by_probe, .observed = 1};
+    struct coverage coverage = {.lost_by_probe = lost_by_probe,
+                                .in_flight_by_probe = in_flight_by_probe,
+                                .waiting_by_probe = waiting_by_probe,
+                                .observed = 1};
     for (size_t i = 0; i < count; i++)
         cover(&coverage, json_array_get(series, i));
     if (coverage.calls == 0 && coverage.lost == 0)

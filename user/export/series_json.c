@@ -76,6 +76,8 @@ void series_json_write(struct json_writer *json, const char *key, const struct s
         if (series->oldest_ns)
             json_u64(json, "oldest_ns", series->oldest_ns);
     }
+    if (series->waiting)
+        json_u64(json, "waiting", series->waiting);
     json_u64(json, "lost", series->lost);
     json_bool(json, "estimated",
               series->row->estimated || rank_error > 0 || series->count_error > 0);

@@ -20,6 +20,7 @@ struct series_json {
     const char *unit;   /* PROCESS, NAME and UNIT rows; NULL: unknown */
     double time_share;  /* of the summed time of all rows of the answer */
     uint64_t lost;      /* calls of the probe that could not be measured */
+    uint64_t waiting;   /* calls of the probe that no timed one stands for yet */
     double observed;    /* share of the time in which the probe was attached */
     double count_error; /* 95 % half-width of count, as a share of it; 0: it is exact */
     bool has_in_flight;

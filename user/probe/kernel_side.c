@@ -242,6 +242,37 @@ static int free_sketch_pages(struct kernel_side *side, uint32_t probe)
     return bpf_map_update_elem(dirs_fd, &probe, directory, BPF_ANY) ? -errno : 0;
 }
 
+static int clear_array(int fd, const struct bpf_map_info *info)
+{
+    _cleanup_free_ uint32_t *keys = calloc(info->max_entries, sizeof(*keys));
+    _cleanup_free_ void *zeroes = calloc(info->max_entries, info->value_size);
+    uint32_t count = info->max_entries;
+    if (!keys || !zeroes)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        keys[i] = i;
+    return bpf_map_update_batch(fd, keys, zeroes, &count, NULL) ? -errno : 0;
+}
+
+static int clear_hash(int fd)
+{
+    uint64_t key = 0; /* the largest key of ours */
+    while (bpf_map_get_next_key(fd, NULL, &key) == 0)
+        if (bpf_map_delete_elem(fd, &key))
+            return -errno;
+    return 0;
+}
+
+int kernel_side_clear_map(struct kernel_side *side, enum kernel_map map)
+{
+    struct bpf_map_info info = {0};
+    __u32 bytes = sizeof(info);
+    int fd = side->map_fds[map];
+    if (bpf_obj_get_info_by_fd(fd, &info, &bytes))
+        return -errno;
+    return info.type == BPF_MAP_TYPE_ARRAY ? clear_array(fd, &info) : clear_hash(fd);
+}
+
 int kernel_side_clear_ledger(struct kernel_side *side, uint32_t probe)
 {
     _cleanup_free_ struct loris_ledger *no_calls = calloc(side->cpus, sizeof(*no_calls));

@@ -132,6 +132,8 @@ struct loris_control kernel_side_control(const struct kernel_side *side);
 int kernel_side_reset_probe(struct kernel_side *side, uint32_t probe,
                             uint16_t next_generation) _must_check_;
 
+/* Empties an array or a hash that no attached program uses. */
+int kernel_side_clear_map(struct kernel_side *side, enum kernel_map map) _must_check_;
 /* Zeroes the counters of a probe that is off. */
 int kernel_side_clear_ledger(struct kernel_side *side, uint32_t probe) _must_check_;
 

@@ -158,7 +158,13 @@ static int isolate_in(struct probe_set *set, struct watch *watch, const uint32_t
     return error ? error : link_files(set, watch);
 }
 
-int probe_set_isolate(struct probe_set *set, const uint32_t *probe_ids, size_t count)
+typedef int (*watch_probes_fn)(struct probe_set *set, struct watch *watch, const uint32_t *ids,
+                               size_t count);
+
+/* Calls for each watch with those of the probes that are its; goes on, returns the first failure.
+ */
+static int for_each_watch(struct probe_set *set, const uint32_t *probe_ids, size_t count,
+                          watch_probes_fn on_watch)
 {
     _cleanup_free_ uint32_t *ids = calloc(count + 1, sizeof(*ids));
     int first_error = 0;
@@ -171,11 +177,16 @@ int probe_set_isolate(struct probe_set *set, const uint32_t *probe_ids, size_t c
             if (probe_ids[k] < set->capacity && set->entries[probe_ids[k]] &&
                 set->entries[probe_ids[k]]->watch == watch)
                 ids[of_watch++] = probe_ids[k];
-        int error = of_watch ? isolate_in(set, watch, ids, of_watch) : 0;
+        int error = of_watch ? on_watch(set, watch, ids, of_watch) : 0;
         if (error && !first_error)
             first_error = error;
     }
     return first_error;
+}
+
+int probe_set_isolate(struct probe_set *set, const uint32_t *probe_ids, size_t count)
+{
+    return for_each_watch(set, probe_ids, count, isolate_in);
 }
 
 static void close_links(struct watch *watch, uint32_t id)
@@ -185,19 +196,25 @@ static void close_links(struct watch *watch, uint32_t id)
         (void)!linked_places_pause(&file->places, id); /* reserved when it was isolated */
 }
 
-static int pause_probe(struct probe_set *set, struct probe_entry *entry)
+static void mark_paused(struct probe_set *set, const uint32_t *ids, size_t count, bool paused)
 {
-    uint32_t id = entry->probe.id;
-    struct watch *watch = entry->watch;
-    bool shared = shares_links(watch, &id, 1);
-    entry->probe.paused = true;
-    int error = shared ? split_watch(set, watch, &id, 1) : 0;
+    for (size_t i = 0; i < count; i++)
+        set->entries[ids[i]]->probe.paused = paused;
+}
+
+/* Probes that shared a link get none of their own before they are resumed. */
+static int pause_in(struct probe_set *set, struct watch *watch, const uint32_t *ids, size_t count)
+{
+    bool shared = shares_links(watch, ids, count);
+    mark_paused(set, ids, count, true);
+    int error = shared ? split_watch(set, watch, ids, count) : 0;
     if (error) {
-        entry->probe.paused = false;
+        mark_paused(set, ids, count, false);
         return error;
     }
-    close_links(watch, id);
-    cut_off_calls(set, &id, 1);
+    for (size_t i = 0; i < count; i++)
+        close_links(watch, ids[i]);
+    cut_off_calls(set, ids, count);
     return shared ? link_files(set, watch) : 0;
 }
 
@@ -267,6 +284,21 @@ static int pause_group(struct probe_set *set, enum tracepoint_group_kind group)
     return error;
 }
 
+/* Whoever is in the maps of open calls may be gone, or open another one, by now. */
+static int forget_open(struct probe_set *set, enum tracepoint_group_kind group)
+{
+    int error = 0;
+    if (group == TRACEPOINTS_SYSCALLS)
+        return kernel_side_clear_map(set->side, KERNEL_MAP_SYSCALL_SLOTS);
+    if (group == TRACEPOINTS_BLOCK_IO)
+        return kernel_side_clear_map(set->side, KERNEL_MAP_REQUEST_OPEN);
+    if (group == TRACEPOINTS_RUN_QUEUE)
+        error = kernel_side_clear_map(set->side, KERNEL_MAP_RUNQUEUE_SLOTS);
+    if (group == TRACEPOINTS_RUN_QUEUE && !error)
+        error = kernel_side_clear_map(set->side, KERNEL_MAP_RUNQUEUE_OPEN);
+    return error;
+}
+
 /* The kernel does not wait for programs on tracepoints when it closes their links, so what they did
  * to the very last is looked at now. */
 static int resume_group(struct probe_set *set, enum tracepoint_group_kind group)
@@ -274,7 +306,9 @@ static int resume_group(struct probe_set *set, enum tracepoint_group_kind group)
     if (set->tracepoints.groups[group].users == 0)
         return -ENOENT;
     mark_group(set, group, false);
-    int error = tracepoint_groups_resume(&set->tracepoints, set->side, group, NULL);
+    int error = forget_open(set, group);
+    if (!error)
+        error = tracepoint_groups_resume(&set->tracepoints, set->side, group, NULL);
     if (error)
         mark_group(set, group, true);
     return error;
@@ -300,14 +334,28 @@ bool probe_set_paused(const struct probe_set *set, uint32_t unit)
     return entry && entry->probe.paused;
 }
 
-int probe_set_pause(struct probe_set *set, uint32_t unit)
+int probe_set_pause(struct probe_set *set, const uint32_t *units, size_t count)
 {
-    if (probe_set_paused(set, unit))
-        return 0;
-    if (unit >= set->capacity)
-        return pause_group(set, (enum tracepoint_group_kind)(unit - set->capacity));
-    struct probe_entry *entry = find_unit_probe(set, unit);
-    return entry ? pause_probe(set, entry) : -ENOENT;
+    _cleanup_free_ uint32_t *ids = calloc(count + 1, sizeof(*ids));
+    size_t ids_count = 0;
+    int first_error = 0;
+    if (!ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        int error = 0;
+        if (probe_set_paused(set, units[i]))
+            continue;
+        if (units[i] >= set->capacity)
+            error = pause_group(set, (enum tracepoint_group_kind)(units[i] - set->capacity));
+        else if (find_unit_probe(set, units[i]))
+            ids[ids_count++] = units[i];
+        else
+            error = -ENOENT;
+        if (error && !first_error)
+            first_error = error;
+    }
+    int error = for_each_watch(set, ids, ids_count, pause_in);
+    return first_error ? first_error : error;
 }
 
 int probe_set_resume(struct probe_set *set, uint32_t unit)

@@ -125,6 +125,8 @@ uint32_t probe_set_enable(struct probe_set *set, struct watch *watch)
 int probe_set_end_look(struct probe_set *set)
 {
     int first_error = 0;
+    for (size_t i = 0; i < set->watches_count; i++)
+        set->watches[i]->request.look = false; /* what is found later measures at once */
     for (uint32_t id = 0; id < set->end; id++) {
         struct probe *probe = set->entries[id] ? &set->entries[id]->probe : NULL;
         if (!probe || probe->knobs.enabled != LORIS_PROBE_LOOK)

@@ -109,13 +109,14 @@ const char *probe_set_unit_name(const struct probe_set *set, uint32_t unit);
  */
 int probe_set_isolate(struct probe_set *set, const uint32_t *probe_ids, size_t count) _must_check_;
 /*
- * Closes the links of a unit, isolated before where need be, and makes them again. Series, ids and
- * knobs stay, but for the generation: a call that was open when the links were closed has no end.
- * The links of a user function are closed in 20 to 40 ms, nearly all of it spent waiting, of
- * tracepoints in 0.2 ms. -ENOENT: nobody is attached. Resuming fails with -ESTALE where the file
- * was rewritten: probe_set_refresh() finds the places again. What cannot be resumed stays paused.
+ * Pause closes the links of units, isolated before where need be, and resume makes them again.
+ * Series, ids and knobs stay, but for the generation: a call that was open when the links were
+ * closed has no end. The links of a user function are closed in 20 to 40 ms, nearly all of it spent
+ * waiting, of tracepoints in 0.2 ms. -ENOENT: nobody is attached. Resuming fails with -ESTALE where
+ * the file was rewritten: probe_set_refresh() finds the places again. What cannot be resumed stays
+ * paused.
  */
-int probe_set_pause(struct probe_set *set, uint32_t unit) _must_check_;
+int probe_set_pause(struct probe_set *set, const uint32_t *units, size_t count) _must_check_;
 int probe_set_resume(struct probe_set *set, uint32_t unit) _must_check_;
 bool probe_set_paused(const struct probe_set *set, uint32_t unit);
 
