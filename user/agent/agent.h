@@ -38,6 +38,8 @@ struct agent_probe {
     uint64_t detached_ns;       /* that it was detached for a while, in sum */
     uint64_t unobserved_before; /* at the end of the last burst */
     double unobserved_variance; /* of that number, as the bursts disagree */
+    double unobserved_unsure;   /* of it, what was estimated before the bursts could be compared */
+    double unobserved_missed;   /* as a share of that, what may have been called beside */
     double unobserved_doubt;    /* what it may be off by beside, 95 % */
     uint64_t rate_count;        /* calls at the last rate sample */
     double rate_per_s;

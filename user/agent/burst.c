@@ -2,7 +2,6 @@
 #include "agent/burst.h"
 
 #include <math.h>
-#include <stdbool.h>
 
 #define SECOND_NS 1000000000ull
 
@@ -17,7 +16,7 @@
 #define NORMAL_95     1.96
 
 /* Bursts of each arm before the two are compared. */
-#define COMPARED_MIN 3
+#define COMPARED_MIN 2
 /* An empty function is called a few hundred times as often when it is let alone. */
 #define FASTER_MAX 1024.0
 
@@ -134,13 +133,16 @@ uint64_t burst_end(struct burst *burst, uint64_t now_ns, uint64_t calls)
 struct burst_error burst_error(const struct burst *burst)
 {
     const struct burst_arm *arm = &burst->arms[burst->arm];
-    struct burst_error error = {.chance = 1, .doubt = all_missed(arm)};
+    struct burst_error error = {.chance = 1, .compared = is_comparable(burst)};
     if (arm->weight >= 2 && arm->mean > 0)
         error.chance = sqrt(arm->square / (arm->weight - 1)) / arm->mean;
-    if (is_comparable(burst)) {
-        double times_error;
-        double times = faster_than_arm(burst, &times_error);
-        error.doubt = NORMAL_95 * times_error / times;
+    if (!error.compared) {
+        error.missed = all_missed(arm);
+        return error;
     }
+    double times_error;
+    double times = faster_than_arm(burst, &times_error);
+    error.doubt = NORMAL_95 * times_error / times;
+    error.missed = times + NORMAL_95 * times_error - 1;
     return error;
 }

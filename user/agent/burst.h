@@ -2,6 +2,7 @@
 /* Probes that are attached for part of the time: how long, how often, and how much it says. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -13,8 +14,8 @@
  * cost c0 and c1, and the time between calls, the inverse of their rate, is taken as linear in the
  * cost: y = a + k c. A program that waits for something else has k = 0; one that does nothing but
  * call has k = 1. At no cost its calls are a apart, and that is what a gap is filled with. Where
- * both arms cost the same there is nothing to tell the two programs apart, and the doubt is all
- * that may have been missed.
+ * both arms cost the same there is nothing to tell the two programs apart, and all that may have
+ * been missed is in doubt.
  *
  * Older bursts are forgotten exponentially, so that about BURST_MEMORY of an arm count.
  */
@@ -53,5 +54,9 @@ uint64_t burst_end(struct burst *burst, uint64_t now_ns, uint64_t calls);
 struct burst_error {
     double chance;
     double doubt;
+    bool compared; /* the arms are; without that nothing is known of the program, and doubt is 0 */
+    /* What a burst whose arms were not compared yet may have missed beside, by what is known now.
+     */
+    double missed;
 };
 struct burst_error burst_error(const struct burst *burst);

@@ -232,12 +232,14 @@ static double count_error(const struct making *making, const struct probe *probe
     struct steer_figures figures = steer_figures(making->agent->steer, probe);
     double time_ns = (double)(making->now_ns - state->attached_ns);
     if (making->query->since_start && row->stat.count > 0) {
-        unseen = NORMAL_95 * sqrt(state->unobserved_variance) + state->unobserved_doubt;
+        unseen = NORMAL_95 * sqrt(state->unobserved_variance) + state->unobserved_doubt +
+                 state->unobserved_unsure * state->unobserved_missed;
         unseen /= (double)row->stat.count;
         /* Of the gap that goes on nothing is in the count yet. */
         unseen += (double)figures.gap_ns / fmax(time_ns - (double)figures.gap_ns, 1);
     } else if (state->stretch > 1) {
-        unseen = (NORMAL_95 * figures.error.chance + figures.error.doubt) *
+        struct burst_error error = figures.error;
+        unseen = (NORMAL_95 * error.chance + error.doubt + (error.compared ? 0 : error.missed)) *
                  (1 - 1.0 / (double)state->stretch);
     }
     return sqrt(shared * shared + unseen * unseen);

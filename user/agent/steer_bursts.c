@@ -73,6 +73,8 @@ static void add_variance(const struct probe *probe, void *context)
     state->unobserved_before = state->unobserved;
     state->unobserved_variance += pow(error.chance * unobserved, 2);
     state->unobserved_doubt += error.doubt * unobserved;
+    state->unobserved_unsure += error.compared ? 0 : unobserved;
+    state->unobserved_missed = error.missed;
 }
 
 /* Detaches; what was seen is taken over while it still stands for the time before. */
@@ -105,6 +107,13 @@ static void set_arm(struct steer *steer, uint32_t index, struct governor_setting
     steer_turn(steer, index, setting);
 }
 
+/* At random, once there is one of each to compare. */
+static unsigned next_arm(const struct burst *burst)
+{
+    bool is_new = burst->arms[0].weight < 2 || burst->arms[1].weight < 2;
+    return is_new ? burst->arms[1].weight < burst->arms[0].weight : random_u64() & 1;
+}
+
 /* When it cannot be attached, it is tried again after the next gap, which is all one to this one.
  */
 static uint64_t begin_burst(struct steer *steer, uint32_t index)
@@ -112,7 +121,7 @@ static uint64_t begin_burst(struct steer *steer, uint32_t index)
     struct steered *unit = &steer->units[index];
     struct governor_setting setting = governor_setting(steer->governor, index);
     uint64_t on_ns = burst_on_ns(setting.duty_log2, steer->bursting);
-    unsigned arm = random_u64() & 1;
+    unsigned arm = next_arm(&unit->burst);
     set_arm(steer, index, setting, arm);
     int error = probe_set_resume(steer->agent->probes, index);
     if (error) {

@@ -43,7 +43,7 @@ static struct outcome watch_program(const struct program *program, double cheap_
 {
     struct outcome outcome = {0};
     struct burst burst = {.arms = {{.cost_ns = cheap_ns}, {.cost_ns = dear_ns}}};
-    double variance = 0, doubt = 0;
+    double variance = 0, doubt = 0, unsure = 0, missed = 0;
     uint64_t random = seed;
     double now_ns = PERIOD_NS;
     for (unsigned i = 0; i < bursts; i++) {
@@ -61,8 +61,10 @@ static struct outcome watch_program(const struct program *program, double cheap_
         struct burst_error error = burst_error(&burst);
         variance += pow(error.chance * calls * (stretch - 1), 2);
         doubt += error.doubt * calls * (stretch - 1);
+        unsure += error.compared ? 0 : calls * (stretch - 1);
+        missed = error.missed;
     }
-    outcome.error = (1.96 * sqrt(variance) + doubt) / outcome.estimated;
+    outcome.error = (1.96 * sqrt(variance) + doubt + unsure * missed) / outcome.estimated;
     return outcome;
 }
 
