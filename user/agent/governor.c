@@ -19,7 +19,7 @@
 
 /* Probes that take less than this share of a CPU hold nobody up much. */
 #define HELD_UP_MIN 0.25
-#define FASTER_MAX  64.0
+#define FASTER_MAX  256.0
 
 struct unit {
     bool present;
@@ -194,27 +194,33 @@ static uint32_t level_under(const struct unit *unit, double cap)
     return level;
 }
 
-static double total_under(const struct governor *governor, double cap)
+static double total_under(const struct governor *governor, double cap, uint32_t *ret_count)
 {
     double total = 0;
+    *ret_count = 0;
     for (uint32_t i = 0; i < governor->units_max; i++) {
         const struct unit *unit = &governor->units[i];
-        if (unit->present)
-            total += cost_at(unit, level_under(unit, cap));
+        if (!unit->present)
+            continue;
+        total += cost_at(unit, level_under(unit, cap));
+        ++*ret_count;
     }
     return total;
 }
 
 /*
  * To turn the dearest unit down step by step until the sum fits is to find the greatest cap for
- * each unit under which it fits; halving finds that without walking the units once a step.
+ * each unit under which it fits; halving finds that without walking the units once a step. The cap
+ * is at least an equal share: who takes less need not make up for one that cannot go lower.
  */
 static double highest_cap(const struct governor *governor, double total, double aim)
 {
-    double fits = 0, exceeds = total;
+    uint32_t count;
+    (void)total_under(governor, 0, &count);
+    double fits = aim / count, exceeds = total;
     for (int i = 0; i < CAP_HALVINGS; i++) {
         double cap = (fits + exceeds) / 2;
-        if (total_under(governor, cap) <= aim)
+        if (total_under(governor, cap, &count) <= aim)
             fits = cap;
         else
             exceeds = cap;
@@ -247,15 +253,22 @@ static void turn_down(struct governor *governor, double total, governor_step_fn 
 static void free_rates(struct governor *governor)
 {
     double taken = 0;
-    for (uint32_t i = 0; i < governor->units_max; i++)
-        if (is_always_attached(&governor->units[i]))
-            taken += governor_unit_cost(governor, i);
-    double share = taken / ceil(taken);
-    if (taken <= 0 || share < HELD_UP_MIN)
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < governor->units_max; i++) {
+        if (!is_always_attached(&governor->units[i]))
+            continue;
+        taken += governor_unit_cost(governor, i);
+        count++;
+    }
+    /* Costs are known to some percent only: a little more than one CPU is one. */
+    double share = taken / fmax(1, floor(taken + 0.5));
+    if (share < HELD_UP_MIN)
         return;
     double faster = share < 1 - 1 / FASTER_MAX ? 1 / (1 - share) : FASTER_MAX;
+    /* Who takes little beside the others is not what holds the program up. */
+    double least = taken / count / 2;
     for (uint32_t i = 0; i < governor->units_max; i++)
-        if (is_always_attached(&governor->units[i]))
+        if (is_always_attached(&governor->units[i]) && governor_unit_cost(governor, i) >= least)
             governor->units[i].rate_per_s *= faster;
 }
 
