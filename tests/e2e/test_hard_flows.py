@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Control flow that breaks naive return probes: right counts, no stale frame, healthy targets."""
 
+import subprocess
+
 from support import (Agent, Running, check_ledger, expect, expect_equal, run_workload, user,
                      wait_for)
 
@@ -172,3 +174,15 @@ def syscalls_of_a_former_probe_are_not_taken_for_those_of_the_next():
             agent.attach("syscall:acct")
             waiting.run_to_end()
         check_ledger(agent.settled("syscall:acct")["ledger"], abandoned=0, in_flight=0)
+
+
+def follows_the_exec_of_another_thread():
+    # The thread goes on as the leader: with its id, and out of the call that it was in.
+    program = ("import os, threading; threading.Thread(target=os.execv, "
+               "args=('/bin/true', ['true'])).start(); threading.Event().wait()")
+    with Agent() as agent:
+        agent.attach("syscall:execve", filter={"comm": "python3"})
+        for _ in range(5):
+            subprocess.run(["python3", "-c", program], check=True, timeout=20)
+        ledger = agent.settled("syscall:execve", entered=5)["ledger"]
+        check_ledger(ledger, abandoned=0, in_flight=0)
