@@ -22,13 +22,40 @@ extern __u64 *bpf_session_cookie(void) __ksym __weak;
 #define session_cookie(ctx)    bpf_session_cookie()
 #endif
 
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+#define kernel_cast(from, type) ((type *)bpf_rdonly_cast(from, bpf_core_type_id_kernel(type)))
+
 #define RETURN_TRACED  0
 #define RETURN_SKIPPED 1
 
 /* The kernel follows this many nested return probes of a thread (MAX_URETPROBE_DEPTH). */
 #define URETPROBE_DEPTH_MAX 64
 
-static __always_inline void session_return(struct pt_regs *ctx, u32 probe, u64 cookie)
+struct session_edge {
+    u32 probe;
+    u64 cookie; /* 0: of an entry */
+};
+
+/*
+ * Each call of a helper or kfunc costs 8 ns where the kernel makes returns safe, and the clock four
+ * times that; all else here is lost in the noise. So what bpf_get_attach_cookie and
+ * bpf_session_cookie answer is read where they read it, in the task's run context: 20 ns of 125.
+ */
+static __always_inline struct session_edge session_edge_now(struct pt_regs *ctx,
+                                                            struct task_struct *task)
+{
+    if (!bpf_core_field_exists(struct bpf_uprobe_multi_run_ctx, session_ctx.data) ||
+        !bpf_core_field_exists(struct bpf_uprobe_multi_run_ctx, uprobe) ||
+        !bpf_core_type_exists(struct return_consumer))
+        return (struct session_edge){bpf_get_attach_cookie(ctx), *session_cookie(ctx)};
+    struct bpf_uprobe_multi_run_ctx *run =
+        kernel_cast(task->bpf_ctx, struct bpf_uprobe_multi_run_ctx);
+    struct return_consumer *own = kernel_cast(run->session_ctx.data, struct return_consumer);
+    return (struct session_edge){run->uprobe->cookie, own->cookie};
+}
+
+static __always_inline void session_return(struct pt_regs *ctx, struct task_struct *task, u32 probe,
+                                           u64 cookie)
 {
     u64 now_ns = bpf_ktime_get_ns();
     struct call_site site;
@@ -36,7 +63,6 @@ static __always_inline void session_return(struct pt_regs *ctx, u32 probe, u64 c
         return;
     u32 weight = session_cookie_weight(cookie);
     u64 latency_ns = session_cookie_age_ns(cookie, now_ns);
-    struct task_struct *task = bpf_get_current_task_btf();
     /* A child forked inside the call returns from it as well, but it never called. */
     if (now_ns - latency_ns < task->start_time) {
         ledger_add(site.ledger->inherited, weight);
@@ -63,15 +89,14 @@ static __always_inline u32 session_enter(u32 probe, struct task_struct *task,
 SEC("kprobe")
 int on_user_session(struct pt_regs *ctx)
 {
-    u32 probe = bpf_get_attach_cookie(ctx);
-    __u64 *cookie = session_cookie(ctx);
-    if (*cookie) {
-        session_return(ctx, probe, *cookie);
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct session_edge edge = session_edge_now(ctx, task);
+    if (edge.cookie) {
+        session_return(ctx, task, edge.probe, edge.cookie);
         return RETURN_TRACED;
     }
     struct call_site site;
-    struct task_struct *task = bpf_get_current_task_btf();
-    u32 weight = session_enter(probe, task, &site);
+    u32 weight = session_enter(edge.probe, task, &site);
     if (!weight)
         return RETURN_SKIPPED;
     struct uprobe_task *utask = task->utask;
@@ -79,6 +104,7 @@ int on_user_session(struct pt_regs *ctx)
         call_abandon(&site, &site.ledger->too_deep, weight);
         return RETURN_SKIPPED;
     }
+    __u64 *cookie = session_cookie(ctx);
     *cookie = session_cookie_of(weight, bpf_ktime_get_ns());
     return RETURN_TRACED;
 }

@@ -122,7 +122,19 @@ struct uprobe_task {
     struct return_instance *return_instances;
 };
 
+struct bpf_run_ctx;
+
+struct bpf_session_run_ctx {
+    void *data;
+};
+
+struct bpf_uprobe_multi_run_ctx {
+    struct bpf_session_run_ctx session_ctx;
+    struct bpf_uprobe *uprobe;
+};
+
 struct task_struct {
+    struct bpf_run_ctx *bpf_ctx;
     struct thread_info thread_info;
     int on_cpu;
     unsigned int flags;

@@ -94,6 +94,11 @@ static void write_listing(const struct listing *listing, void *context)
     json_end_object(json);
 }
 
+static bool nop5_becomes_call(void *hazards)
+{
+    return hazards_present(hazards, HAZARD_NOP5_RED_ZONE);
+}
+
 void answer_list(struct varlink_call *call, const json_t *parameters, void *context)
 {
     (void)context;
@@ -114,8 +119,8 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
     struct json_writer writer = {.text = &found};
     json_begin_array(&writer, NULL);
     struct hazards hazards = {0};
-    const struct placement_options options = {
-        .nop5_becomes_call = with_placement && hazards_present(&hazards, HAZARD_NOP5_RED_ZONE)};
+    const struct placement_options options = {.nop5_becomes_call = nop5_becomes_call,
+                                              .context = &hazards};
     const struct listing_request request = {
         .pattern = pattern, .limit = limit, .placement = with_placement ? &options : NULL};
     int error = listing_find(&request, write_listing, &writer, &totals, &diag);

@@ -26,7 +26,10 @@ uint64_t memory_used_bytes(const struct agent *agent)
     uint64_t kernel_bytes = agent->kernel ? kernel_side_map_bytes(agent->kernel) : 0;
     if (agent->counters)
         kernel_bytes += kernel_counters_storage_bytes(agent->counters);
-    return memory_resident_bytes() + kernel_bytes;
+    /* The logs are in both. */
+    uint64_t mapped = agent->drain ? drain_mapped_bytes(agent->drain) : 0;
+    uint64_t resident = memory_resident_bytes();
+    return (resident > mapped ? resident - mapped : 0) + kernel_bytes;
 }
 
 void memory_steer(struct agent *agent)

@@ -16,5 +16,5 @@ struct sizing {
 };
 
 /* Pure. A ring counts three times: its pages are the kernel's, and are mapped twice here; a sample
- * log twice. */
+ * log is the kernel's and mapped once, which counts once. */
 struct sizing sizing_of(const struct config *config, uint32_t cpus);

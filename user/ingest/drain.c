@@ -174,6 +174,16 @@ uint64_t drain_interval_ns(const struct drain *drain)
     return drain->figures.interval_ns;
 }
 
+uint64_t drain_mapped_bytes(const struct drain *drain)
+{
+    uint64_t records = 0;
+    for (uint32_t cpu = 0; cpu < drain->cpus; cpu++) {
+        uint64_t written = sample_log_reserved(drain->samples, cpu);
+        records += written < drain->log_records ? written : drain->log_records;
+    }
+    return records * sizeof(struct loris_latency_event);
+}
+
 struct drain_figures drain_figures(const struct drain *drain)
 {
     struct drain_figures figures = drain->figures;

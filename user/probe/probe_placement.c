@@ -170,18 +170,29 @@ static size_t skip(struct probe_placement *chooser, const struct window *window,
     return obstacle == PLACEMENT_FREE ? instruction->size : 0;
 }
 
+/* Whether this kernel emulates long nops; matters where there is one: 0f 1f, or 66 0f 1f. */
+static bool has_long_nops(const struct probe_placement *chooser, const struct window *window,
+                          size_t at)
+{
+    const uint8_t *const bytes = window->bytes + window->entry + at;
+    const size_t left = window->prologue_bytes - at;
+    const size_t prefix = left > 0 && bytes[0] == 0x66;
+    return left >= prefix + 2 && bytes[prefix] == 0x0f && bytes[prefix + 1] == 0x1f &&
+           chooser->options.nop5_becomes_call &&
+           chooser->options.nop5_becomes_call(chooser->options.context);
+}
+
 /* The first place that is emulated: its distance from the entry; -1: none. */
 static int find_emulated(struct probe_placement *chooser, const struct window *window,
                          struct placement *placement)
 {
-    const bool nop5_becomes_call = chooser->options.nop5_becomes_call;
     size_t at = 0;
     bool is_untouched = true; /* nothing but endbr64 so far */
     for (unsigned skipped = 0; at < window->prologue_bytes; skipped++) {
         struct emulated_instruction emulated;
-        const bool is_emulated =
-            emulated_instruction_match(window->bytes + window->entry + at,
-                                       window->prologue_bytes - at, nop5_becomes_call, &emulated);
+        const bool is_emulated = emulated_instruction_match(
+            window->bytes + window->entry + at, window->prologue_bytes - at,
+            has_long_nops(chooser, window, at), &emulated);
         if (is_emulated && (!emulated.is_nop5 || is_untouched))
             return (int)at;
         if (skipped == PLACEMENT_SKIPPED_MAX)

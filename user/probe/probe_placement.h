@@ -35,9 +35,12 @@
 #define PLACEMENT_REASON_SIZE      80
 
 struct placement_options {
-    bool keeps_arguments;   /* the probe reads the function's arguments */
-    bool nop5_becomes_call; /* HAZARD_NOP5_RED_ZONE: such kernels (6.18) also emulate all nops of up
-                             * to eight bytes; before, they are single-stepped */
+    bool keeps_arguments; /* the probe reads the function's arguments */
+    /* HAZARD_NOP5_RED_ZONE: such kernels (6.18) also emulate all nops of up to eight bytes; before,
+     * they are single-stepped. Asked when there is such a nop, because finding out takes 30 ms;
+     * NULL: no. */
+    bool (*nop5_becomes_call)(void *context);
+    void *context;
 };
 
 enum placement_obstacle {

@@ -275,6 +275,11 @@ static int remember_file(struct finding *finding)
     return 0;
 }
 
+static bool nop5_becomes_call(void *set)
+{
+    return probe_set_has_hazard(set, HAZARD_NOP5_RED_ZONE);
+}
+
 static int attach_functions_of(struct finding *finding, const char *path)
 {
     _cleanup_(object_file_free_cleanup) struct object_file *object = NULL;
@@ -283,8 +288,8 @@ static int attach_functions_of(struct finding *finding, const char *path)
     if (error)
         return error;
     finding->object = object;
-    const struct placement_options options = {
-        .nop5_becomes_call = probe_set_has_hazard(finding->set, HAZARD_NOP5_RED_ZONE)};
+    const struct placement_options options = {.nop5_becomes_call = nop5_becomes_call,
+                                              .context = finding->set};
     error = probe_placement_new(object, &options, &finding->chooser);
     if (error)
         return diag_set(finding->reterr_diag, -error, "out of memory");

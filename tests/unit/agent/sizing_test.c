@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "agent/sizing.h"
-#include "loris/event.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,16 +25,11 @@ static struct config config_of(uint64_t budget_bytes)
     return (struct config){.memory_budget_bytes = budget_bytes, .probes_max = 2048};
 }
 
-static uint64_t log_bytes(const struct sizing *sizing)
-{
-    return sizeof(struct loris_latency_event) << sizing->kernel.samples_log2;
-}
-
 /* Maps and rings, and where the agent's own memory has them again: rings twice. */
 static uint64_t bytes_of(const struct sizing *sizing, uint32_t cpus)
 {
     return kernel_side_estimate_bytes(&sizing->kernel, cpus) +
-           cpus * (log_bytes(sizing) + 2ull * sizing->kernel.rare_ring_bytes);
+           cpus * 2ull * sizing->kernel.rare_ring_bytes;
 }
 
 /* Below this the parts that every CPU needs are as small as they get, and the agent alone can tell

@@ -17,6 +17,12 @@
 /* The function under test is "f" at AT, with room for neighbours on both sides. */
 #define AT 0x100
 
+static bool always(void *context)
+{
+    (void)context;
+    return true;
+}
+
 static void begin(struct elf_fixture *elf, const uint8_t *code, size_t length)
 {
     fixture_begin(elf);
@@ -291,7 +297,7 @@ static void a_jump_table_that_leads_to_it_keeps_the_entry(void **state)
 static void passes_a_nop5_behind_others_where_it_becomes_a_call(void **state)
 {
     (void)state;
-    const struct placement_options calls = {.nop5_becomes_call = true};
+    const struct placement_options calls = {.nop5_becomes_call = always};
     struct elf_fixture elf;
     static const uint8_t first[] = {0x0f, 0x1f, 0x44, 0x00, 0x00, 0x55, 0xc3};
     begin(&elf, first, sizeof(first));
