@@ -257,7 +257,7 @@ $(BENCH_BUILD)/%: $(BENCH_BUILD)/%.o $(STAGE_OBJECTS)
 bench-programs: $(BENCH_PROGRAMS)
 
 .PHONY: bench
-bench: ## measure loris beside other tools, about 15 minutes (root); BENCH='ROW...' selects
+bench: ## measure loris beside other tools, about 7 minutes (root); BENCH='ROW...' selects
 	$(QUIET)sh packaging/install-deps.sh build run bench
 	$(QUIET)$(MAKE) --no-print-directory all bench-programs
 	$(QUIET)python3 tests/bench/run.py $(BENCH)

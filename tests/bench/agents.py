@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""lorisd as the rows need it: private socket, default settings, and what it costs."""
+"""lorisd as the rows need it: private socket, default settings but no budget, what it costs."""
 
 import contextlib
 import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
 
 from target import ROOT
 
@@ -23,9 +21,18 @@ LORISD = support.LORISD
 OWN_SESSION = ("setsid", "setpriv", "--pdeathsig", "TERM")
 
 
-def start(config=""):
-    """An agent, for `with`. What it leaves behind is the end-to-end tests' affair."""
-    return support.Agent(config, wrapper=OWN_SESSION, check_clean=False)
+DEFAULT_BUDGET = "1%"
+
+
+def start(config="", budget="none"):
+    """An agent, for `with`; nothing may thin what is to be measured in full. What it leaves behind
+    is the end-to-end tests' affair."""
+    return support.Agent(config, wrapper=OWN_SESSION, check_clean=False, budget=budget)
+
+
+def placed(probe):
+    """Bytes past the function's entry at which the probe stands."""
+    return probe.get("placement", {}).get("offset", 0)
 
 
 def _schedstat(pid, field):
@@ -65,14 +72,3 @@ def map_ids(agent):
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             held |= set(re.findall(r"^map_id:\s*(\d+)", path.read_text(), re.M))
     return {item["name"]: item["id"] for item in bpf_objects("map") if str(item["id"]) in held}
-
-
-def accepts(config):
-    """None when the agent takes this configuration, else what it says."""
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(config)
-        file.flush()
-        done = subprocess.run([LORISD, "--check-config", file.name], capture_output=True,
-                              text=True)
-    lines = (done.stderr or done.stdout).replace(f"{file.name}:", "line ").strip().splitlines()
-    return None if done.returncode == 0 else (lines[0] if lines else "refused")

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writes latency records into the rings of a running agent, from one CPU, at a rate:
+ * Writes latency records into the logs of a running agent, from one CPU, at a rate:
  *
- *   bench_source RINGS_ID LEDGER_ID KNOBS_ID PROBE CPU
+ *   bench_source LOGS_ID SAMPLES_ID RINGS_ID LEDGER_ID KNOBS_ID PROBE CPU
  *
- * The ids are of the agent's maps latency_rings, probe_ledger and probe_knobs. Each line of stdin
- * is a job, `RATE PROCESSES MS`, answered with `SUBMITTED RING_FULL NS`: ns is the time spent
- * inside the source program. It prints `ready` first.
+ * The ids are of the agent's maps sample_logs, samples, rare_rings, probe_ledger and probe_knobs.
+ * Each line of stdin is a job, `RATE PROCESSES MS`, answered with `SUBMITTED LOG_FULL NS`: ns is
+ * the time spent inside the source program. It prints `ready` first.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -27,8 +27,8 @@
 #include "source.skel.h"
 
 #define NS_PER_S 1000000000ull
-/* Bursts are short beside a ring, and the CPU is held in between: a sleep would end too late. A
- * source that was preempted catches up by and by, or it would write a ring full at once. */
+/* Bursts are short beside a log, and the CPU is held in between: a sleep would end too late. A
+ * source that was preempted catches up by and by, or it would write a log full at once. */
 #define BURST_NS    50000ull
 #define SPAN_MAX_NS (2 * BURST_NS)
 #define CATCH_UP    1.25
@@ -53,6 +53,17 @@ static int reuse(struct bpf_map *map, const char *id)
         return -errno;
     int error = bpf_map__reuse_fd(map, fd);
     close(fd);
+    return error;
+}
+
+/* ids: in the order of the usage. */
+static int reuse_all(struct source_bpf *source, char **ids)
+{
+    struct bpf_map *maps[] = {source->maps.sample_logs, source->maps.samples,
+                              source->maps.rare_rings, source->maps.probe_ledger};
+    int error = 0;
+    for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !error; i++)
+        error = reuse(maps[i], ids[i]);
     return error;
 }
 
@@ -102,7 +113,7 @@ static int run_job(struct source_bpf *source, double rate_per_s, uint64_t length
 {
     struct source_job *job = &source->bss->job;
     uint64_t inside_ns = 0, written = 0;
-    uint64_t submitted = job->submitted, ring_full = job->ring_full;
+    uint64_t submitted = job->submitted, log_full = job->log_full;
     uint64_t begin_ns = clock_ns(), end_ns = begin_ns + length_ns;
     for (uint64_t now_ns = begin_ns, last_ns = begin_ns; now_ns < end_ns; now_ns = clock_ns()) {
         if (now_ns - last_ns < BURST_NS)
@@ -116,7 +127,7 @@ static int run_job(struct source_bpf *source, double rate_per_s, uint64_t length
         inside_ns += clock_ns() - now_ns;
     }
     printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", (uint64_t)job->submitted - submitted,
-           (uint64_t)job->ring_full - ring_full, inside_ns);
+           (uint64_t)job->log_full - log_full, inside_ns);
     fflush(stdout);
     return 0;
 }
@@ -142,20 +153,19 @@ static int serve(struct source_bpf *source)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
-        fprintf(stderr, "usage: bench_source RINGS_ID LEDGER_ID KNOBS_ID PROBE CPU\n");
+    if (argc != 8) {
+        fprintf(stderr, "usage: bench_source LOGS_ID SAMPLES_ID RINGS_ID LEDGER_ID KNOBS_ID "
+                        "PROBE CPU\n");
         return 2;
     }
-    uint32_t probe = (uint32_t)strtoul(argv[4], NULL, 10);
+    uint32_t probe = (uint32_t)strtoul(argv[6], NULL, 10);
     uint16_t generation = 0;
     struct source_bpf *source = source_bpf__open();
     if (!source)
         return fail("open", -errno);
-    int error = reuse(source->maps.latency_rings, argv[1]);
+    int error = reuse_all(source, argv + 1);
     if (!error)
-        error = reuse(source->maps.probe_ledger, argv[2]);
-    if (!error)
-        error = generation_of(argv[3], probe, &generation);
+        error = generation_of(argv[5], probe, &generation);
     if (error)
         return fail("the agent's maps", error);
     error = source_bpf__load(source);
@@ -163,7 +173,7 @@ int main(int argc, char **argv)
         return fail("load", error);
     source->bss->job.probe = probe;
     source->bss->job.generation = generation;
-    error = stay_on(atoi(argv[5]));
+    error = stay_on(atoi(argv[7]));
     if (!error)
         error = serve(source);
     source_bpf__destroy(source);

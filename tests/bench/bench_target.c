@@ -7,6 +7,8 @@
  *   getppid CALLS BATCHES        ns a call
  *   heap CALLS BATCHES           ns a malloc + free
  *   pace RATE MS                 getppid so often a second, for so long; the number of calls
+ *   steady NAME MS USUAL_NS      calls it for so long; the number of calls, ns of CPU time, and ns
+ *                                of it that were lost when calls were far slower than usual
  *   busy NAME                    a thread calls it until the next command; ok
  *   offset NAME                  where the function is in this file
  *   bytes NAME                   its first 16 bytes as they are in memory, in hex
@@ -14,6 +16,7 @@
  * ns are the median over the batches, so that what preempts this program now and then is left out.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -31,6 +34,8 @@
 #define HEAP_BYTES  64
 #define NS_PER_S    1000000000ull
 #define PACE_NS     1000000ull /* calls come in bursts, one a millisecond */
+#define STEADY_LOOP 5000       /* calls between two looks at the clock */
+#define STEADY_SLOW 4          /* times the usual */
 
 typedef long (*bench_function)(long);
 
@@ -42,11 +47,16 @@ struct named_function {
 /* Bounds of the section, by the linker. */
 extern const struct named_function __start_bench_functions[], __stop_bench_functions[];
 
-static uint64_t clock_ns(void)
+static uint64_t clock_of_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t clock_ns(void)
+{
+    return clock_of_ns(CLOCK_MONOTONIC);
 }
 
 static bench_function function_find(const char *name)
@@ -262,6 +272,33 @@ static bool on_pace(char **words)
     return true;
 }
 
+/* On average, unlike the medians: a probe may be there for a moment only, now and then. */
+static void tell_steady(bench_function call, uint64_t length_ns, double usual_ns)
+{
+    uint64_t begin_ns = clock_of_ns(CLOCK_THREAD_CPUTIME_ID), lost_ns = 0, calls = 0;
+    uint64_t end_ns = clock_ns() + length_ns, last_ns = begin_ns;
+    for (; clock_ns() < end_ns; calls += STEADY_LOOP) {
+        loop_call(call, STEADY_LOOP);
+        uint64_t now_ns = clock_of_ns(CLOCK_THREAD_CPUTIME_ID);
+        double ns = (double)(now_ns - last_ns);
+        if (ns > STEADY_SLOW * usual_ns * STEADY_LOOP)
+            lost_ns += (uint64_t)(ns - usual_ns * STEADY_LOOP);
+        last_ns = now_ns;
+    }
+    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", calls, last_ns - begin_ns, lost_ns);
+}
+
+static bool on_steady(char **words)
+{
+    bench_function call = function_find(words[1]);
+    long ms = atol(words[2]);
+    double usual_ns = atof(words[3]);
+    if (!call || ms < 1 || !(usual_ns > 0))
+        return false;
+    tell_steady(call, (uint64_t)ms * 1000000u, usual_ns);
+    return true;
+}
+
 static bool on_busy(char **words)
 {
     bench_function call = function_find(words[1]);
@@ -294,7 +331,7 @@ static const struct command {
 } commands[] = {
     {"call", 4, on_call},     {"threads", 5, on_threads}, {"getppid", 3, on_getppid},
     {"heap", 3, on_heap},     {"pace", 3, on_pace},       {"busy", 2, on_busy},
-    {"offset", 2, on_offset}, {"bytes", 2, on_bytes},
+    {"offset", 2, on_offset}, {"bytes", 2, on_bytes},     {"steady", 4, on_steady},
 };
 
 static bool obey(char *line)

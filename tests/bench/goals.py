@@ -3,6 +3,7 @@
 
 import peers
 import rows_calls
+import rows_governed
 from entries import OURS, OURS_SAMPLED
 
 
@@ -83,7 +84,7 @@ GOALS = [
      0.30),
     ("syscall: to libbpf-tools syscount -L",
      lambda found: found.ratio("syscall", "getppid", peers.SYSCOUNT), 0.65),
-    ("10 M samples/s for 5 s: lost to a full ring",
+    ("10 M samples/s for 5 s: lost to a full log",
      lambda found: found.value("ring", "10 M/s, 1 k series", "samples lost"), 0, "samples"),
     ("10 M samples/s for 5 s: the reader's CPU",
      lambda found: found.value("ring", "10 M/s, 1 k series", "CPU of lorisd"), 60, "%"),
@@ -93,6 +94,8 @@ GOALS = [
      lambda found: found.value("record", "10 k series, uniform"), 25, "ns"),
     ("decode, look up, record: 100 k series, uniform",
      lambda found: found.value("record", "100 k series, uniform"), 100, "ns"),
+    ("budget of 1 %: what the program loses",
+     lambda found: found.value("governed", "push, budget 1%", rows_governed.LOST), 2, "%"),
     ("agent RSS at 10 k series",
      lambda found: found.value("series", "10 k series", "RSS of lorisd"), 32, "MiB"),
     ("idle agent: wake-ups",

@@ -27,13 +27,14 @@
     } while (0)
 
 /* The module once more, over a kernel side of one CPU. */
-#define drain_new         bench_drain_new
-#define drain_free        bench_drain_free
-#define drain_pass        bench_drain_pass
-#define drain_took        bench_drain_took
-#define drain_complete_ns bench_drain_complete_ns
-#define drain_interval_ns bench_drain_interval_ns
-#define drain_figures     bench_drain_figures
+#define drain_new          bench_drain_new
+#define drain_free         bench_drain_free
+#define drain_pass         bench_drain_pass
+#define drain_took         bench_drain_took
+#define drain_complete_ns  bench_drain_complete_ns
+#define drain_interval_ns  bench_drain_interval_ns
+#define drain_figures      bench_drain_figures
+#define drain_mapped_bytes bench_drain_mapped_bytes
 #include "ingest/drain.c"
 
 #define LOG_LOG2    15

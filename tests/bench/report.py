@@ -98,8 +98,9 @@ ONLY = "only one run has"
 
 
 def _keyed(run):
+    """Those with a spread: a single sample has none to agree within."""
     return {(line["row"], line["case"], line["contender"]): line for line in run["entries"]
-            if "ratio" in line}
+            if line.get("ratio", {}).get("samples", 0) > 1}
 
 
 def compare(first, second):

@@ -32,10 +32,7 @@ FLOORS = {FLOOR: ("2", "session"), FLOOR_SKIP: ("3", "session_skip"),
 COPIES = {peers.FUNCLATENCY: "7", peers.FUNCLATENCY_BCC: "8", peers.BPFTRACE: "9",
           peers.BPFTRACE_NEW: "a"}
 OURS_COPY, SAMPLED_COPY = "0", "1"
-
-# Nothing may thin what is to be measured in full.
-UNTHINNED = "overhead_budget: 100%\n"
-SAMPLED = UNTHINNED + "targets:\n  - {{target: {target}, sample: 1/128}}\n"
+SAMPLED, SAMPLED_SHIFT = "1/128", 7
 
 CALLS_MISSED_MAX = 0.01  # a tool that saw fewer calls measured something else
 
@@ -71,11 +68,11 @@ def _user_case(bench, stack, case):
             refused.append(entries.refused("user", case, name, reason))
 
     running = {}
-    agent = stack.enter_context(agents.start(UNTHINNED))
+    agent = stack.enter_context(agents.start())
     attach(entries.OURS, OURS_COPY, lambda function: agent.attach(spec(function)))
-    _attach_sampled(stack, case, attach, refused)
-    moved = agent.probe(spec(attached[entries.OURS]))["offset"] - target.offset(
-        attached[entries.OURS])
+    attach(entries.OURS_SAMPLED, SAMPLED_COPY,
+           lambda function: agent.attach(spec(function), sample=SAMPLED))
+    moved = agents.placed(agent.probe(spec(attached[entries.OURS])))
 
     def start_floor(kind, place):
         def start(function):
@@ -102,7 +99,7 @@ def _user_case(bench, stack, case):
          for name, function in attached.items()},
         bench.rounds, bench.progress, guards=[syscall_guard(target)])
     notes = _check_counts(agent, target, attached, running)
-    notes[entries.OURS] = _bias_note(agent, attached[entries.OURS])
+    notes[entries.OURS] = f"at +{moved}; " + _bias_note(agent, attached[entries.OURS])
     return entries.of_outcome("user", case, outcome, notes=notes) + refused
 
 
@@ -112,27 +109,16 @@ def syscall_guard(target):
     return lambda: target.measure("getppid")
 
 
-def _attach_sampled(stack, case, attach, refused):
-    config = SAMPLED.format(target=spec(f"{case}_{SAMPLED_COPY}"))
-    reason = agents.accepts(config)
-    if reason:
-        refused.append(entries.refused("user", case, entries.OURS_SAMPLED,
-                                       f"lorisd has no option for it: {reason}"))
-        return
-    attach(entries.OURS_SAMPLED, SAMPLED_COPY,
-           lambda _function: stack.enter_context(agents.start(config)))
-
-
 def _check_counts(agent, target, attached, running):
     """Every tool saw the calls that were made; else its figure means nothing."""
     notes = {}
-    ours = spec(attached[entries.OURS])
-    made = target.calls[attached[entries.OURS]]
-    entered = agent.probe(ours)["ledger"]["entered"]
-    if abs(entered - made) > CALLS_MISSED_MAX * made:
-        raise Failed(f"the agent saw {entered} of {made} calls of {ours}")
-    if agent.probe(ours)["sample_shift"]:
-        notes[entries.OURS] = "thinned by the governor"
+    for name, shift in ((entries.OURS, 0), (entries.OURS_SAMPLED, SAMPLED_SHIFT)):
+        probe, made = agent.probe(spec(attached[name])), target.calls[attached[name]]
+        seen = probe["ledger"]["entered"] + probe["ledger"].get("waiting", 0)
+        if abs(seen - made) > CALLS_MISSED_MAX * made:
+            raise Failed(f"the agent saw {seen} of {made} calls of {attached[name]}")
+        if probe.get("thin_shift", 0) != shift or probe["sample_shift"]:
+            raise Failed(f"{attached[name]} was not measured as it was asked for: {probe}")
     for name, child in running.items():
         if name not in attached:
             continue
@@ -162,7 +148,7 @@ def syscall(bench):
     """getppid: tools that hook syscalls hook all, so each is attached for its turn only."""
     bench.say("syscall")
     lines = []
-    with Target() as target, agents.start(UNTHINNED) as agent:
+    with Target() as target, agents.start() as agent:
         turns = {
             entries.OURS: lambda: _turn_ours(target, agent),
             FLOOR_RAW: lambda: _turn_floor(target, "syscall"),
@@ -242,10 +228,14 @@ def heap(bench):
         measured = {}
 
         ours, library = own("loris")
-        agent = stack.enter_context(agents.start(UNTHINNED))
+        agent = stack.enter_context(agents.start())
         agent.attach(*[f"user:{library}:{name}" for name in HEAP])
         measured[entries.OURS] = ours
-        offsets = [agent.probe(f"user:{library}:{name}")["offset"] for name in HEAP]
+        probes = [agent.probe(f"user:{library}:{name}") for name in HEAP]
+        places = [agents.placed(probe) for probe in probes]
+        offsets = [probe["offset"] + place for probe, place in zip(probes, places)]
+        notes = {entries.OURS: ", ".join(f"{name} at +{place}"
+                                         for name, place in zip(HEAP, places))}
 
         floored, copied = own("floor")
         try:
@@ -268,7 +258,7 @@ def heap(bench):
             ledger = agent.probe(f"user:{library}:{name}")["ledger"]
             if ledger["entered"] < ours.calls["heap"]:
                 raise Failed(f"the agent saw {ledger['entered']} of {ours.calls['heap']} {name}s")
-    return entries.of_outcome("heap", "malloc+free", outcome, "ns added a pair") + lines
+    return entries.of_outcome("heap", "malloc+free", outcome, "ns added a pair", notes) + lines
 
 
 def _attach_memleak(stack, watched, library, measured, name):

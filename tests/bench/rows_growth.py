@@ -10,7 +10,7 @@ import time
 import agents
 import entries
 import rounds
-from rows_calls import FLOOR, UNTHINNED, spec, syscall_guard
+from rows_calls import FLOOR, spec, syscall_guard
 from target import PROGRAM, Floor, Target, scratch_folder
 
 # As many functions as each pattern matches; CALLED is in all of them.
@@ -34,7 +34,7 @@ def growth(bench):
             copy = folder / f"target_{count}"
             shutil.copy(PROGRAM, copy)
             target = stack.enter_context(Target(program=copy))
-            agent = stack.enter_context(agents.start(UNTHINNED))
+            agent = stack.enter_context(agents.start())
             lines += _attach_times(agent, target, count, f"user:{copy}:{pattern}")
             agent.attach(f"user:{copy}:{pattern}")
             measured[f"{count} watched"] = lambda target=target: target.measure(f"call {CALLED}")
@@ -82,7 +82,7 @@ def cpus(bench):
     """A call while 1 thread, and as many as there are CPUs (2 at least), call at once."""
     bench.say("cpus")
     lines = []
-    with Target(pinned=False) as target, agents.start(UNTHINNED) as agent:
+    with Target(pinned=False) as target, agents.start() as agent:
         agent.attach(spec(OURS_COPY))
         floor = Floor("session", PROGRAM, [target.offset(FLOOR_COPY)])
         try:

@@ -12,6 +12,7 @@ from children import Child, Failed
 from target import PROGRAM, Target, wait_probed
 
 FUNCTION = "push_0"
+OURS_GOVERNED = "loris, default budget: looks first"
 INTERVAL_S = 1  # what all are asked for; taken off
 
 
@@ -39,18 +40,23 @@ def start(bench):
     return lines + _exec_to_attached(bench)
 
 
+def _watch_command(budget):
+    return [agents.LORIS, "watch", "--json", "--by", "none", "--budget", budget, "-d",
+            f"{INTERVAL_S}s", f"user:{PROGRAM}:{FUNCTION}"]
+
+
 def _contenders(bench, lines):
     """(name, command, environment) of those that can run."""
     makers = {
-        entries.OURS: lambda: ([agents.LORIS, "watch", "--json", "--by", "none", "-d",
-                                f"{INTERVAL_S}s", f"user:{PROGRAM}:{FUNCTION}"], {}),
+        entries.OURS: lambda: (_watch_command("none"), {}),
+        OURS_GOVERNED: lambda: (_watch_command(agents.DEFAULT_BUDGET), {}),
         peers.FUNCLATENCY: lambda: peers.funclatency_once(PROGRAM, FUNCTION, INTERVAL_S),
         peers.FUNCLATENCY_BCC: lambda: peers.funclatency_bcc_once(PROGRAM, FUNCTION, INTERVAL_S),
         peers.BPFTRACE: lambda: peers.bpftrace_once("bookworm", PROGRAM, FUNCTION, INTERVAL_S),
         peers.BPFTRACE_NEW: lambda: peers.bpftrace_once("trixie", PROGRAM, FUNCTION, INTERVAL_S),
     }
     found = []
-    for name in [entries.OURS, *bench.chosen(list(makers)[1:])]:
+    for name in [entries.OURS, OURS_GOVERNED, *bench.chosen(list(makers)[2:])]:
         try:
             found.append((name, *makers[name]()))
         except peers.Missing as reason:

@@ -29,6 +29,7 @@ import machine  # noqa: E402
 import peers  # noqa: E402
 import report  # noqa: E402
 import rows_calls  # noqa: E402
+import rows_governed  # noqa: E402
 import rows_growth  # noqa: E402
 import rows_load  # noqa: E402
 import rows_start  # noqa: E402
@@ -47,6 +48,7 @@ ROWS = {
     "stats": rows_load.stats,
     "growth": rows_growth.growth,
     "cpus": rows_growth.cpus,
+    "governed": rows_governed.governed,
 }
 ROUNDS = 11
 

@@ -11,8 +11,7 @@ struct source_job {
     __u32 records;   /* of this run */
     __u64 sequence;  /* of all runs: the next record's number */
     __u64 submitted;
-    __u64 ring_full;
-    __u64 woken_at; /* consumer position, plus one, at which the reader was woken last */
+    __u64 log_full;
 };
 
 /* Process ids of the records: above what the kernel gives out (PID_MAX_LIMIT). */

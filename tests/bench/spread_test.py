@@ -124,6 +124,12 @@ class Compare(unittest.TestCase):
         self.assertEqual(apart, 1)
         self.assertTrue(any("b" in line and "apart" in line for line in lines))
 
+    def test_ratios_without_a_spread_are_not_compared(self):
+        single = entry("a", 1.0)
+        single["ratio"] = {**single["ratio"], "samples": 1}
+        self.assertEqual(report.compare({"entries": [single]}, {"entries": [entry("a", 2.0)]})[1],
+                         0)
+
     def test_what_only_one_run_has_is_said_and_is_no_disagreement(self):
         lines, apart = report.compare({"entries": [entry("a", 1.0)]}, {"entries": []})
         self.assertEqual(apart, 0)

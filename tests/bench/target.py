@@ -75,6 +75,14 @@ class Target(_Talker):
     def pace(self, rate_per_s, ms):
         return int(self.child.ask(f"pace {rate_per_s} {ms}"))
 
+    def steady(self, function, ms, usual_ns):
+        """Share of its CPU time that a function lost to what comes now and then, which makes calls
+        several times slower than the usual, over so long."""
+        calls, cpu_ns, lost_ns = map(
+            int, self.child.ask(f"steady {function} {ms} {usual_ns}").split())
+        self.calls[function] = self.calls.get(function, 0) + calls
+        return lost_ns / cpu_ns
+
     def busy(self, function):
         self.child.ask(f"busy {function}")
 
@@ -95,16 +103,18 @@ class Floor:
 
 
 class Source(_Talker):
-    """Writes records into an agent's rings; see bench_source.c."""
+    """Writes records into an agent's logs; see bench_source.c."""
+
+    MAPS = ("sample_logs", "samples", "rare_rings", "probe_ledger", "probe_knobs")
 
     def __init__(self, map_ids, probe_id, cpu):
-        wanted = [map_ids[name] for name in ("latency_rings", "probe_ledger", "probe_knobs")]
+        wanted = [map_ids[name] for name in self.MAPS]
         self.child = Child([PROGRAMS / "bench_source", *wanted, probe_id, cpu], talks=True)
         self.child.line()
 
     def run(self, rate_per_s, processes, ms):
         answer = self.child.ask(f"{rate_per_s} {processes} {ms}").split()
-        return {"submitted": int(answer[0]), "ring_full": int(answer[1]),
+        return {"submitted": int(answer[0]), "log_full": int(answer[1]),
                 "inside_s": int(answer[2]) / 1e9}
 
 

@@ -19,6 +19,8 @@
 #define COMPARED_MIN 2
 /* An empty function is called a few hundred times as often when it is let alone. */
 #define FASTER_MAX 1024.0
+/* Costs are known to some percent only. */
+#define COST_MARGIN 1.05
 
 static uint64_t period_ns(uint8_t duty_log2, uint32_t units)
 {
@@ -59,6 +61,18 @@ static bool is_comparable(const struct burst *burst)
 }
 
 /*
+ * The time between calls in the dear arm by that in the cheap one: from 1 of a program that waits
+ * (k = 0) to that of one that only calls (k = 1). What lies outside is the program's own change
+ * from burst to burst, which says nothing about the gaps.
+ */
+static double slower_ratio(const struct burst *burst)
+{
+    const struct burst_arm *cheap = &burst->arms[0], *dear = &burst->arms[1];
+    double most = 1 + COST_MARGIN * (dear->cost_ns - cheap->cost_ns) * cheap->mean / 1e9;
+    return fmin(fmax(cheap->mean / dear->mean, 1), most);
+}
+
+/*
  * How many times as often it calls when it is let alone as in bursts of the cheap arm, and the
  * standard error of that.
  */
@@ -66,12 +80,10 @@ static double faster(const struct burst *burst, double *ret_error)
 {
     const struct burst_arm *cheap = &burst->arms[0], *dear = &burst->arms[1];
     double reach = cheap->cost_ns / (dear->cost_ns - cheap->cost_ns);
-    double slower = cheap->mean / dear->mean; /* y1 / y0 */
-    double apart = 1 - reach * (slower - 1);  /* a / y0 */
+    double slower = slower_ratio(burst);     /* y1 / y0 */
+    double apart = 1 - reach * (slower - 1); /* a / y0 */
     double error =
         sqrt(pow((1 + reach) * mean_error(cheap), 2) + pow(reach * slower * mean_error(dear), 2));
-    if (apart > 1) /* by chance: no probe makes anybody faster */
-        apart = 1;
     if (apart < 1 / FASTER_MAX)
         apart = 1 / FASTER_MAX;
     *ret_error = error / (apart * apart);
@@ -81,21 +93,19 @@ static double faster(const struct burst *burst, double *ret_error)
 /* As often as in a burst of the arm that comes or came. */
 static double faster_than_arm(const struct burst *burst, double *ret_error)
 {
-    const struct burst_arm *arm = &burst->arms[burst->arm];
     *ret_error = 0;
     if (!is_comparable(burst))
         return 1;
     double times = faster(burst, ret_error);
-    double arms_ratio = burst->arms[0].mean / arm->mean;
+    double arms_ratio = burst->arm ? slower_ratio(burst) : 1;
     *ret_error *= arms_ratio;
     return times * arms_ratio;
 }
 
-/* All that a program may have left undone in this time: it had no time to spare. The cost is known
- * to some percent only. */
+/* All that a program may have left undone in this time: it had no time to spare. */
 static double all_missed(const struct burst_arm *arm)
 {
-    double taken = 1.05 * arm->mean * arm->cost_ns / 1e9;
+    double taken = COST_MARGIN * arm->mean * arm->cost_ns / 1e9;
     return taken < 1 - 1 / FASTER_MAX ? taken / (1 - taken) : FASTER_MAX;
 }
 

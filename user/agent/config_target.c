@@ -96,6 +96,19 @@ static int read_attach(struct config_reader *reader, const struct config_yaml_no
     return 0;
 }
 
+static int read_sample(struct config_reader *reader, const struct config_yaml_node *node,
+                       void *into)
+{
+    struct config_target *target = into;
+    const char *text = NULL;
+    int r = config_value_scalar(reader, node, SAMPLE_EXPECTED, &text);
+    if (r < 0)
+        return r;
+    if (config_sample_parse(text, &target->sample_shift) < 0)
+        return config_value_error(reader, node, "is no share of calls", SAMPLE_EXPECTED);
+    return 0;
+}
+
 static int add_pid(struct config_reader *reader, const struct config_yaml_node *node,
                    struct config_filter *filter)
 {
@@ -166,6 +179,7 @@ static const struct config_key target_keys[] = {
     {"target", CONFIG_VALUE_CUSTOM, .read = read_target_text},
     {"errors", CONFIG_VALUE_CUSTOM, .read = read_errors},
     {"attach", CONFIG_VALUE_CUSTOM, .read = read_attach},
+    {"sample", CONFIG_VALUE_CUSTOM, .read = read_sample},
     {"force", CONFIG_VALUE_BOOL, .offset = offsetof(struct config_target, force),
      .expected = "true or false"},
     {"optional", CONFIG_VALUE_BOOL, .offset = offsetof(struct config_target, optional),

@@ -32,7 +32,7 @@ static uint32_t ring_bytes(uint64_t budget, uint32_t cpus, uint64_t share)
 /* Where there is room, a log holds 10 ms of ten million samples a second. */
 static uint32_t log_bytes(uint64_t budget, uint32_t cpus)
 {
-    bool is_roomy = budget >= 48 * MIB;
+    bool is_roomy = budget / cpus >= 16 * MIB;
     uint64_t most = is_roomy ? 4 * MIB : MIB;
     return power_of_two_below(clamp(budget / (is_roomy ? 8 : 32) / cpus, 4 * KIB, most));
 }

@@ -2,6 +2,7 @@
 #include "agent/steer.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "agent/calibrate.h"
@@ -60,12 +61,17 @@ static bool skips_returns(const struct probe *probe)
     return probe->attach == ATTACH_UPROBE_SESSION || probe->attach == ATTACH_KPROBE_SESSION;
 }
 
+static uint8_t wanted_shift(const struct steer *steer, const struct probe *probe)
+{
+    const struct config_target *wanted = targets_wanted(steer->agent, probe->target);
+    return wanted ? wanted->sample_shift : 0;
+}
+
 /* The thriftier of what the target asks for and what the budget leaves. */
 static struct probe_tuning tuning_of(const struct steer *steer, const struct probe *probe,
                                      struct governor_setting setting)
 {
-    const struct config_target *wanted = targets_wanted(steer->agent, probe->target);
-    uint8_t shift = wanted ? wanted->sample_shift : 0;
+    uint8_t shift = wanted_shift(steer, probe);
     struct probe_tuning tuning = {.bias_ns = probe->knobs.bias_ns};
     if (skips_returns(probe))
         tuning.thin_shift = shift > setting.thin_shift ? shift : setting.thin_shift;
@@ -129,6 +135,9 @@ static void note_probe(const struct probe *probe, void *context)
                                         .skips = skips_returns(probe)};
     if (unit->cost.skips)
         unit->cost.reduced_ns = cost.skipped_ns;
+    /* Of what the target itself leaves out there is nothing to be saved. */
+    double saved_ns = unit->cost.full_ns - unit->cost.reduced_ns;
+    unit->cost.full_ns = unit->cost.reduced_ns + ldexp(saved_ns, -wanted_shift(steer, probe));
     unit->is_measured = cost.source == CALIBRATION_MEASURED;
     unit->seen_since_ns = steer->agent->probe_states[probe->id].attached_ns;
     if (!unit->seen)
@@ -177,6 +186,7 @@ static void update_unit(struct steer *steer, uint32_t index, uint64_t now_ns)
         steer_bursts_stop(steer, index);
         governor_remove(steer->governor, index);
         unit->present = false;
+        unit->calls_before = 0;
     }
     if (!unit->present && unit->seen) {
         *unit = (struct steered){.present = true,
@@ -184,6 +194,7 @@ static void update_unit(struct steer *steer, uint32_t index, uint64_t now_ns)
                                  .is_measured = unit->is_measured,
                                  .cost = unit->cost,
                                  .calls = unit->calls,
+                                 .calls_before = unit->calls_before,
                                  .since_ns = unit->seen_since_ns,
                                  .seen_since_ns = unit->seen_since_ns,
                                  .looked_ns = unit->seen_since_ns,
@@ -259,6 +270,11 @@ static void forget_looked(const struct probe *probe, void *context)
 
 void steer_begin_look(struct steer *steer)
 {
+    /* What was called while the others were being attached does not belong to the look. */
+    if (steer_read_calls(steer))
+        for (uint32_t i = 0; i < steer->units_max; i++)
+            if (!steer->units[i].present && steer->units[i].seen)
+                steer->units[i].calls_before = steer->units[i].calls;
     probe_set_walk(steer->agent->probes, set_attached, steer);
 }
 

@@ -37,7 +37,7 @@ static const struct command_option watch_options[] = {
     {OPTION_ATTACH, 0, "attach", "KIND", NULL, "how to attach (default auto)"},
     {OPTION_BUDGET, 0, "budget", "SHARE", NULL,
      "what all probes may cost, of one CPU: 5%, none (default 1%)"},
-    {OPTION_SAMPLE, 0, "sample", "1/N", NULL, "time one call of N, count them all: 1/128"},
+    {OPTION_SAMPLE, 0, "sample", "1/N", NULL, "sample one call of N, count them all: 1/128"},
     {OPTION_FORCE, 0, "force", NULL, NULL, "attach in spite of a known hazard"},
     {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many lines, the busiest first"},
     {OPTION_OUTPUT, 'o', "output", "FILE", NULL, "write the data there instead of to stdout"},
@@ -54,14 +54,15 @@ static const struct command_option stats_options[] = {
 };
 
 static const struct command_option status_options[] = {
-    {OPTION_PROBES, 0, "probes", NULL, NULL, "every probe: state, attachment, ledger"},
+    {OPTION_PROBES, 0, "probes", NULL, NULL, "every probe: state, place, cost, bias, ledger"},
     {OPTION_MEMORY, 0, "memory", NULL, NULL, "who holds the memory; hits and misses of the caches"},
     OPTIONS_END,
 };
 
 static const struct command_option list_options[] = {
     {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many (default 1000)"},
-    {OPTION_PLACEMENT, 0, "placement", NULL, NULL, "where probes of functions would go, and why"},
+    {OPTION_PLACEMENT, 0, "placement", NULL, NULL,
+     "where probes of user functions would go, and why"},
     OPTIONS_END,
 };
 
@@ -81,13 +82,15 @@ const struct command command_table[] = {
         .takes_child = true,
         .summary = "measure functions now; needs no running agent",
         .description =
-            "Attaches to the targets, measures every call until Ctrl-C, the end of COMMAND or -d,\n"
-            "and prints the totals. Needs root. COMMAND keeps its own stdin, stdout and stderr; "
-            "its\n"
-            "exit status is said on stderr, and loris's own is 0 when the watch went well.",
+            "Attaches to the targets, measures until Ctrl-C, the end of COMMAND or -d, and prints\n"
+            "the totals. Every call is timed while that costs less than the budget; the line\n"
+            "below the table says when it was not. Needs root. COMMAND keeps its own stdin,\n"
+            "stdout and stderr; its exit status is said on stderr, and loris's own is 0 when all\n"
+            "went well.",
         .examples = "loris watch syscall:openat\n"
                     "loris watch user:libc.so.6:malloc -p 4711 -d 10s\n"
                     "loris watch 'kernel:vfs_*' -i 1s --by none --json\n"
+                    "loris watch user:libc.so.6:malloc --sample 1/128 --budget none -d 10s\n"
                     "loris watch user:libsqlite3.so.0:sqlite3_step -- sqlite3 my.db 'select 1'\n",
         .options = watch_options,
         .run = command_watch,
@@ -107,9 +110,11 @@ const struct command command_table[] = {
     {
         .name = "status",
         .arguments = "",
-        .summary = "health of the agent and where every call went",
-        .description = "The first word is the health: ok, degraded or failing.\n"
-                       "The exit status is 0 when it is ok and 1 otherwise.",
+        .summary = "health of the agent, what it costs and where every call went",
+        .description =
+            "The first word is the health: ok, degraded or failing. Below: what the probes\n"
+            "cost of the budget, the last steps to hold it, and the ledger of calls.\n"
+            "The exit status is 0 when it is ok and 1 otherwise.",
         .examples = "loris status\n"
                     "loris status --probes\n"
                     "loris status --json\n",
@@ -123,9 +128,9 @@ const struct command command_table[] = {
         .arguments_max = 1,
         .summary = "what could be watched",
         .description = "Finds kernel functions, symbols of an object or a running process,\n"
-                       "syscalls, spans and marks. Asks the running agent, or a private one.",
+                       "syscalls, spans and marks. Needs no running agent.",
         .examples = "loris list 'syscall:open*'\n"
-                    "loris list 'user:libc.so.6:mem*'\n"
+                    "loris list 'user:libc.so.6:mem*' --placement\n"
                     "loris list 'user:pid:4711:*' --limit 50\n",
         .options = list_options,
         .run = command_list,

@@ -89,7 +89,7 @@ static void print_calls(const struct coverage *coverage, size_t shown, uint64_t 
         series_view_format_exact(coverage->lost, number);
         text_append_format(out, "covers %s of %s calls%s, %s were lost", calls, all, window,
                            number);
-    } else if (coverage->waiting > 0) {
+    } else if (coverage->waiting > 0 && coverage->observed >= 1 && truncated == 0) {
         series_view_format_exact(coverage->calls + coverage->waiting, all);
         series_view_format_exact(coverage->waiting, number);
         text_append_format(out,

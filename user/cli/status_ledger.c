@@ -3,10 +3,12 @@
 #include "cli/series_view.h"
 #include "cli/status.h"
 
+#define PARTS_MAX 4
+
 /* One equation: a counter and those that must add up to it. */
 struct equation {
     const char *whole;
-    const char *parts[3];
+    const char *parts[PARTS_MAX];
 };
 
 static const struct equation equations[] = {
@@ -14,12 +16,12 @@ static const struct equation equations[] = {
     {"returned", {"sampled", "counted"}},
     {"sampled", {"submitted", "ring_full"}},
     {"submitted", {"decoded", "malformed"}},
-    {"in_series", {"decoded", "counted", "ring_full"}},
+    {"in_series", {"decoded", "counted", "ring_full", "unobserved"}},
 };
 #define EQUATION_COUNT (sizeof(equations) / sizeof(equations[0]))
 
-static const char *const others[] = {"too_deep", "no_storage", "unmatched", "inherited",
-                                     "filtered"};
+static const char *const others[] = {"waiting",   "too_deep",  "no_storage",
+                                     "unmatched", "inherited", "filtered"};
 
 static uint64_t total_of(const json_t *probes, const char *counter)
 {
@@ -44,7 +46,7 @@ static void print_equation(const struct equation *equation, const json_t *probes
     uint64_t sum = 0;
     text_append_string(out, "  ");
     print_counter(equation->whole, whole, out);
-    for (size_t i = 0; i < 3 && equation->parts[i]; i++) {
+    for (size_t i = 0; i < PARTS_MAX && equation->parts[i]; i++) {
         uint64_t part = total_of(probes, equation->parts[i]);
         sum += part;
         text_append_string(out, i == 0 ? " = " : " + ");
@@ -72,7 +74,8 @@ static enum ledger_state state_of(const json_t *ledger, uint64_t *on_their_way)
     uint64_t arrived = json_field_u64(ledger, "decoded") + json_field_u64(ledger, "malformed");
     uint64_t counted = json_field_u64(ledger, "counted") + json_field_u64(ledger, "ring_full");
     uint64_t in_series = json_field_u64(ledger, "in_series");
-    uint64_t expected = json_field_u64(ledger, "decoded") + counted;
+    uint64_t expected =
+        json_field_u64(ledger, "decoded") + counted + json_field_u64(ledger, "unobserved");
     if (submitted < arrived || expected < in_series)
         return LEDGER_GAPES;
     *on_their_way += submitted - arrived + (expected - in_series);

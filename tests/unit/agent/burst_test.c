@@ -129,6 +129,23 @@ static void one_burst_tells_nothing_sure(void **state)
     assert_true(burst_error(&burst).chance >= 1);
 }
 
+/* A program that is busy in some bursts and idle in others: its arms differ by chance alone. */
+static void a_load_that_comes_and_goes_is_not_taken_for_a_brake(void **state)
+{
+    (void)state;
+    struct burst burst = {.arms = {{.cost_ns = CHEAP_NS}, {.cost_ns = DEAR_NS}}};
+    uint64_t now_ns = 1000000;
+    for (unsigned i = 0; i < 8; i++) {
+        burst_begin(&burst, now_ns, 10000000, i % 2);
+        now_ns += 10000000;
+        burst_end(&burst, now_ns, i % 2 ? 1 : 4000); /* 100 calls a second, and 400,000 */
+        now_ns += 90000000;
+    }
+    /* 400,000 calls of 600 ns take a quarter of the time: let alone, at most 1.6 times as many. */
+    assert_in_range(burst_begin(&burst, now_ns, 10000000, 0), 10, 1 + 9 * 16 / 10);
+    assert_in_range(burst_begin(&burst, now_ns, 10000000, 1), 10, 1 + 9 * 16 / 10);
+}
+
 static void gaps_average_what_the_duty_asks_for(void **state)
 {
     (void)state;
@@ -163,6 +180,7 @@ int main(void)
         cmocka_unit_test(an_estimate_from_two_arms_is_close),
         cmocka_unit_test(without_a_second_arm_the_doubt_covers_what_may_be_missed),
         cmocka_unit_test(one_burst_tells_nothing_sure),
+        cmocka_unit_test(a_load_that_comes_and_goes_is_not_taken_for_a_brake),
         cmocka_unit_test(gaps_average_what_the_duty_asks_for),
         cmocka_unit_test(no_stretch_overflows_a_weight),
     };

@@ -132,6 +132,7 @@ static const char every_key[] __attribute__((unused)) =
     "  - target: user:libc.so.6:malloc\n"
     "    errors: zero\n"
     "    attach: uprobe-session\n"
+    "    sample: 1/128\n"
     "    force: true\n"
     "    optional: true\n"
     "    filter:\n"

@@ -36,6 +36,19 @@ static void refuses_wrong_targets(void **state)
                    "neither true nor false", "true or false");
 }
 
+static void refuses_wrong_shares_of_calls(void **state)
+{
+#define SAMPLE(text) "targets:\n- {target: syscall:read, sample: " text "}\n"
+    assert_refused(*state, SAMPLE("1/100"), "2:34", "sample: \"1/100\" is no share of calls",
+                   "a power of two from 1 to 1024");
+    assert_refused(*state, SAMPLE("1/2048"), "2:34", "is no share of calls", "1 to 1024");
+    assert_refused(*state, SAMPLE("128"), "2:34", "is no share of calls", "for example 1/128");
+    assert_refused(*state, SAMPLE("1%"), "2:34", "is no share of calls", "for example 1/128");
+    assert_refused(*state, SAMPLE("[1/2]"), "2:34", "a list does not belong here", "1/128");
+    assert_refused(*state, SAMPLE(""), "2:34", "has no value", "1/128");
+#undef SAMPLE
+}
+
 static void refuses_wrong_filters(void **state)
 {
 #define FILTER(text) "targets:\n- {target: syscall:read, filter: " text "}\n"
@@ -91,6 +104,7 @@ static void finds_what_a_reload_changed(void **state)
     ASSERT_DIFFERS(changed.has_error_rule = false);
     ASSERT_DIFFERS(changed.error_rule = LORIS_ERROR_ERRNO);
     ASSERT_DIFFERS(changed.attach = ATTACH_UPROBE);
+    ASSERT_DIFFERS(changed.sample_shift++);
     ASSERT_DIFFERS(changed.force = false);
     ASSERT_DIFFERS(changed.optional = false);
     ASSERT_DIFFERS(changed.filter.pids_count = 2);
@@ -99,6 +113,28 @@ static void finds_what_a_reload_changed(void **state)
     ASSERT_DIFFERS(changed.filter.unit[0] = 'x');
     ASSERT_DIFFERS(changed.filter.follow = false);
 #undef ASSERT_DIFFERS
+}
+
+static void a_share_of_calls_is_one_of_a_power_of_two(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "",      "1",    "128",   "1/",    "1/0",   "1/3",
+        "1/100", "2/4",  "0/2",   "1/-2",  "1/+2",  "1/2048",
+        " 1/2",  "1/2 ", "1 / 2", "1/0x8", "1/2.0", "1/18446744073709551618",
+        "0.5",   "50%",  "none",  "all",   "1/2/2", "1/1e3",
+    };
+    uint8_t shift = 99;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (config_sample_parse(wrong[i], &shift) != -EINVAL)
+            fail_msg("\"%s\" was taken", wrong[i]);
+    assert_int_equal(shift, 99);
+    for (uint8_t expected = 0; expected <= LORIS_THIN_MAX; expected++) {
+        char word[16];
+        snprintf(word, sizeof(word), "1/%u", 1u << expected);
+        assert_int_equal(config_sample_parse(word, &shift), 0);
+        assert_int_equal(shift, expected);
+    }
 }
 
 static void the_words_of_choices_read_back(void **state)
@@ -124,9 +160,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(names_both_places_of_a_target_that_is_there_twice),
         IN_FOLDER(refuses_wrong_targets),
+        IN_FOLDER(refuses_wrong_shares_of_calls),
         IN_FOLDER(refuses_wrong_filters),
         IN_FOLDER(targets_may_share_a_filter),
         IN_FOLDER(finds_what_a_reload_changed),
+        cmocka_unit_test(a_share_of_calls_is_one_of_a_power_of_two),
         cmocka_unit_test(the_words_of_choices_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

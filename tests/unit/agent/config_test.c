@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config_folder.h"
 
+#include <math.h>
+
 #include "../support/failing_alloc.h"
 
 #define MS  1000000ull
@@ -66,6 +68,7 @@ static void reads_every_key(void **state)
     assert_int_equal(plain->line, 16);
     assert_false(plain->has_error_rule || plain->force || plain->optional);
     assert_int_equal(plain->attach, ATTACH_AUTO);
+    assert_int_equal(plain->sample_shift, 0);
     assert_true(config_filter_is_empty(&plain->filter));
 
     const struct config_target *full = &config->targets[1];
@@ -73,6 +76,7 @@ static void reads_every_key(void **state)
     assert_true(full->has_error_rule && full->force && full->optional);
     assert_int_equal(full->error_rule, LORIS_ERROR_ZERO);
     assert_int_equal(full->attach, ATTACH_UPROBE_SESSION);
+    assert_int_equal(full->sample_shift, 7);
     assert_int_equal(full->filter.pids_count, 3);
     assert_int_equal(full->filter.pids[0], 3);
     assert_int_equal(full->filter.pids[1], 10);
@@ -185,6 +189,61 @@ static void refuses_values_out_of_range(void **state)
     assert_true(config->overhead_budget_ratio == 0.0001);
 }
 
+static void the_budget_can_be_none_and_a_later_file_can_set_it_again(void **state)
+{
+    _cleanup_(config_free_cleanup) struct config *none =
+        load_text(*state, "overhead_budget: none\n");
+    assert_true(isinf(none->overhead_budget_ratio) && none->overhead_budget_ratio > 0);
+    make_conf_d(*state);
+    write_file(*state, "conf.d/a.yaml", "overhead_budget: 2.5 %\n");
+    _cleanup_(config_free_cleanup) struct config *some = load(*state);
+    assert_true(some->overhead_budget_ratio == 0.025);
+    write_file(*state, "conf.d/a.yaml", "");
+    assert_refused(*state, "overhead_budget: None\n", "1:18", "not understood", "; or none");
+    assert_refused(*state, "overhead_budget: none%\n", "1:18", "not understood", "; or none");
+    assert_refused(*state, "overhead_budget: 0%\n", "1:18", "out of range", "; or none");
+    assert_refused(*state, "overhead_budget:\n", "1:17", "has no value", "; or none");
+    /* No other key takes the word. */
+    assert_refused(*state, "memory_budget: none\n", "1:16", "not understood", "12MiB to 64GiB");
+}
+
+/* --budget of lorisd and loris watch, which know no file. */
+static void the_budget_of_the_command_line_has_the_same_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        double ratio;
+    } right[] = {{"1%", 0.01}, {"0.01%", 0.0001}, {"0.25%", 0.0025}, {"5 %", 0.05}, {"100%", 1}};
+    static const struct {
+        const char *word;
+        int error;
+    } wrong[] = {{"", -EINVAL},
+                 {"5", -EINVAL},
+                 {"5%%", -EINVAL},
+                 {"-5%", -EINVAL},
+                 {".5%", -EINVAL},
+                 {"0.00001%", -EINVAL},
+                 {"None", -EINVAL},
+                 {"none ", -EINVAL},
+                 {"inf%", -EINVAL},
+                 {"0%", -ERANGE},
+                 {"0.0099%", -ERANGE},
+                 {"100.0001%", -ERANGE},
+                 {"99999999999999999999%", -ERANGE}};
+    double ratio = -1;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        if (config_budget_parse(wrong[i].word, &ratio) != wrong[i].error)
+            fail_msg("\"%s\" gives %d", wrong[i].word, config_budget_parse(wrong[i].word, &ratio));
+    assert_true(ratio == -1);
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        assert_int_equal(config_budget_parse(right[i].word, &ratio), 0);
+        assert_true(ratio == right[i].ratio);
+    }
+    assert_int_equal(config_budget_parse("none", &ratio), 0);
+    assert_true(isinf(ratio) && ratio > 0);
+}
+
 static void refuses_files_that_it_cannot_read(void **state)
 {
     const struct folder *folder = *state;
@@ -282,6 +341,8 @@ int main(void)
         IN_FOLDER(refuses_unknown_and_duplicate_keys),
         IN_FOLDER(refuses_values_of_the_wrong_form),
         IN_FOLDER(refuses_values_out_of_range),
+        IN_FOLDER(the_budget_can_be_none_and_a_later_file_can_set_it_again),
+        cmocka_unit_test(the_budget_of_the_command_line_has_the_same_words),
         IN_FOLDER(refuses_files_that_it_cannot_read),
         IN_FOLDER(says_which_file_of_conf_d_is_wrong),
         cmocka_unit_test(accepts_the_shipped_configuration),

@@ -60,6 +60,66 @@ static void footer_says_what_is_estimated(void **state)
                   "kernel)\n");
 }
 
+static void footer_says_how_far_ranks_and_counts_may_be_off(void **state)
+{
+    (void)state;
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":800,\"window_s\":5,"
+                  "\"relative_error\":0.0054,\"rank_error\":0.0366,\"estimated\":true}]}",
+                  "covers all 800 calls in 5.00 s; quantiles within 0.54 %; not every call was "
+                  "timed: ranks within 3.7 %\n");
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":800,\"rank_error\":0.0366,"
+                  "\"count_error\":0.05,\"estimated\":true}]}",
+                  "covers all 800 calls; not every call was timed: ranks within 3.7 %, counts "
+                  "within 5 %\n");
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":800,\"count_error\":0.12,"
+                  "\"estimated\":true}]}",
+                  "covers all 800 calls; counts within 12 %\n");
+}
+
+static void footer_says_the_worst_of_all_lines(void **state)
+{
+    (void)state;
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":1,\"rank_error\":0.01,"
+                  "\"count_error\":0.3,\"observed\":0.5},{\"probe\":\"b\",\"count\":2},"
+                  "{\"probe\":\"c\",\"count\":3,\"rank_error\":0.02,\"count_error\":0.1,"
+                  "\"observed\":0.125}]}",
+                  "stands for 6 calls; not every call was timed: ranks within 2 %, counts within "
+                  "30 %; attached 12.5 % of the time\n");
+}
+
+static void footer_claims_to_cover_all_only_when_it_was_attached_all_the_time(void **state)
+{
+    (void)state;
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":90,\"observed\":0}]}",
+                  "stands for 90 calls; attached 0 % of the time\n");
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":90,\"observed\":1}]}",
+                  "covers all 90 calls\n");
+}
+
+static void footer_counts_a_probes_waiting_calls_once(void **state)
+{
+    (void)state;
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":990,\"waiting\":8},"
+                  "{\"probe\":\"a\",\"count\":2,\"waiting\":8},"
+                  "{\"probe\":\"b\",\"count\":6,\"waiting\":1}]}",
+                  "covers 998 of 1,007 calls, 9 wait for a timed one to stand for them\n");
+    /* Estimates are no cover, and neither are some lines of many. */
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":990,\"waiting\":8,\"observed\":0.5}]}",
+                  "stands for 990 calls; attached 50 % of the time\n");
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":990,\"waiting\":8}],\"truncated\":1}",
+                  "covers 990 calls; 1 of 2 lines\n");
+}
+
+static void footer_names_the_breakdown_only_when_nothing_else_is_estimated(void **state)
+{
+    (void)state;
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":97,\"estimated\":true}]}",
+                  "covers all 97 calls; breakdown estimated\n");
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":97,\"estimated\":true,"
+                  "\"count_error\":0.25}]}",
+                  "covers all 97 calls; counts within 25 %\n");
+}
+
 static void shows_series_of_any_shape(void **state)
 {
     (void)state;
@@ -186,6 +246,11 @@ int main(void)
         cmocka_unit_test(footer_says_what_is_covered),
         cmocka_unit_test(footer_counts_a_probes_losses_once),
         cmocka_unit_test(footer_says_what_is_estimated),
+        cmocka_unit_test(footer_says_how_far_ranks_and_counts_may_be_off),
+        cmocka_unit_test(footer_says_the_worst_of_all_lines),
+        cmocka_unit_test(footer_claims_to_cover_all_only_when_it_was_attached_all_the_time),
+        cmocka_unit_test(footer_counts_a_probes_waiting_calls_once),
+        cmocka_unit_test(footer_names_the_breakdown_only_when_nothing_else_is_estimated),
         cmocka_unit_test(shows_series_of_any_shape),
         cmocka_unit_test(sorts_by_what_is_asked),
         cmocka_unit_test(names_processes_units_and_the_rest),

@@ -13,13 +13,14 @@
 #include "fake_kernel_side.h"
 
 /* The module once more, over that kernel side. */
-#define drain_new         tested_drain_new
-#define drain_free        tested_drain_free
-#define drain_pass        tested_drain_pass
-#define drain_took        tested_drain_took
-#define drain_complete_ns tested_drain_complete_ns
-#define drain_interval_ns tested_drain_interval_ns
-#define drain_figures     tested_drain_figures
+#define drain_new          tested_drain_new
+#define drain_free         tested_drain_free
+#define drain_pass         tested_drain_pass
+#define drain_took         tested_drain_took
+#define drain_complete_ns  tested_drain_complete_ns
+#define drain_interval_ns  tested_drain_interval_ns
+#define drain_figures      tested_drain_figures
+#define drain_mapped_bytes tested_drain_mapped_bytes
 #include "ingest/drain.c"
 
 #include "failing_map.h"
