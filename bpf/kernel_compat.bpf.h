@@ -68,3 +68,16 @@ static __always_inline bool task_is_on_cpu(const struct task_struct *task)
                           (const void *)task + bpf_core_field_offset(task->on_cpu));
     return on_cpu;
 }
+
+/*
+ * From e00931c02568 ("bpf: Enable private stack for eligible subprogs"), 6.13, on, a program of
+ * BPF_PROG_TYPE_KPROBE that uses 64 bytes of stack or more gets one stack for each CPU. Programs on
+ * uprobes can be preempted where the kernel is (PREEMPT_LAZY), and whoever hits the same probe on
+ * that CPU next overwrites what they have there: pointers too, so that the kernel crashes (7.2).
+ * Nothing guards them, as it does all others. A program with a tail call keeps the task's stack;
+ * this is one that the verifier sees never to be taken, and removes.
+ */
+#define keep_task_stack()                                                                          \
+    asm volatile(                                                                                  \
+        "r0 = 0\n if r0 == 0 goto +1\n call %[tail_call]" ::[tail_call] "i"(BPF_FUNC_tail_call)    \
+        : "r0")

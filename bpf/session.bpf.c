@@ -89,6 +89,7 @@ static __always_inline u32 session_enter(u32 probe, struct task_struct *task,
 SEC("kprobe")
 int on_user_session(struct pt_regs *ctx)
 {
+    keep_task_stack();
     struct task_struct *task = bpf_get_current_task_btf();
     struct session_edge edge = session_edge_now(ctx, task);
     if (edge.cookie) {

@@ -10,6 +10,7 @@
  */
 static __always_inline int enter(struct pt_regs *ctx)
 {
+    keep_task_stack();
     open_calls_enter(&call_stacks, bpf_get_attach_cookie(ctx), PT_REGS_SP(ctx),
                      OPEN_CALL_USER | OPEN_CALL_STACK);
     return 0;
@@ -17,6 +18,7 @@ static __always_inline int enter(struct pt_regs *ctx)
 
 static __always_inline int leave(struct pt_regs *ctx, u64 frame)
 {
+    keep_task_stack();
     open_calls_return(&call_stacks, bpf_get_attach_cookie(ctx), frame, false, PT_REGS_RC(ctx));
     return 0;
 }
@@ -64,6 +66,7 @@ int on_umulti_exit(struct pt_regs *ctx)
  */
 static __always_inline int begin_mark(struct pt_regs *ctx)
 {
+    keep_task_stack();
     struct call_site site;
     struct task_struct *task = bpf_get_current_task_btf();
     if (!call_site_find(bpf_get_attach_cookie(ctx), &site))
@@ -75,6 +78,7 @@ static __always_inline int begin_mark(struct pt_regs *ctx)
 
 static __always_inline int end_mark(struct pt_regs *ctx)
 {
+    keep_task_stack();
     open_calls_return(&mark_stacks, bpf_get_attach_cookie(ctx), 0, false, PT_REGS_RC(ctx));
     return 0;
 }

@@ -77,8 +77,10 @@ def run_kernel(series, chosen, programs, options, counts):
             report("fail", sentence, "the machine ended before it")
             continue
         try:
-            check(cases.Report(output))
+            check(cases.Report(output, series))
             report("pass", sentence)
+        except cases.Skipped as reason:
+            report("skip", sentence, str(reason))
         except Exception as failure:  # a check may meet any nonsense in the output
             said = "\n    ".join(output.stderr[-15:] + output.stdout[-3:])
             report("fail", sentence, f"{type(failure).__name__}: {failure}\n    {said[-3000:]}")
