@@ -69,6 +69,15 @@ static __always_inline bool task_is_on_cpu(const struct task_struct *task)
     return on_cpu;
 }
 
+/* Whether a uprobe session's cookies lie where they did when sessions came (6.13): see
+ * session.bpf.c. */
+static __always_inline bool session_context_is_known(void)
+{
+    return bpf_core_field_exists(struct bpf_uprobe_multi_run_ctx, session_ctx.data) &&
+           bpf_core_field_exists(struct bpf_uprobe_multi_run_ctx, uprobe) &&
+           bpf_core_type_exists(struct return_consumer);
+}
+
 /*
  * From e00931c02568 ("bpf: Enable private stack for eligible subprogs"), 6.13, on, a program of
  * BPF_PROG_TYPE_KPROBE that uses 64 bytes of stack or more gets one stack for each CPU. Programs on

@@ -44,9 +44,7 @@ struct session_edge {
 static __always_inline struct session_edge session_edge_now(struct pt_regs *ctx,
                                                             struct task_struct *task)
 {
-    if (!bpf_core_field_exists(struct bpf_uprobe_multi_run_ctx, session_ctx.data) ||
-        !bpf_core_field_exists(struct bpf_uprobe_multi_run_ctx, uprobe) ||
-        !bpf_core_type_exists(struct return_consumer))
+    if (!session_context_is_known())
         return (struct session_edge){bpf_get_attach_cookie(ctx), *session_cookie(ctx)};
     struct bpf_uprobe_multi_run_ctx *run =
         kernel_cast(task->bpf_ctx, struct bpf_uprobe_multi_run_ctx);

@@ -129,7 +129,7 @@ static void write_memory(struct agent *agent, struct json_writer *json)
     uint64_t known = 0;
     json_begin_array(json, "memory");
     if (agent->kernel) {
-        write_owner(json, "kernel maps", kernel_side_map_bytes(agent->kernel), 0);
+        write_owner(json, "kernel maps", agent->map_bytes, 0);
         if (agent->counters)
             write_owner(json, "threads in kernel", kernel_counters_storage_bytes(agent->counters),
                         0);

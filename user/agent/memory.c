@@ -23,7 +23,7 @@ uint64_t memory_resident_bytes(void)
 
 uint64_t memory_used_bytes(const struct agent *agent)
 {
-    uint64_t kernel_bytes = agent->kernel ? kernel_side_map_bytes(agent->kernel) : 0;
+    uint64_t kernel_bytes = agent->map_bytes;
     if (agent->counters)
         kernel_bytes += kernel_counters_storage_bytes(agent->counters);
     /* The logs are in both. */
@@ -36,6 +36,7 @@ void memory_steer(struct agent *agent)
 {
     uint64_t budget = agent->config->memory_budget_bytes;
     uint64_t usable = budget - budget / SLACK_DIVISOR;
+    agent->map_bytes = agent->kernel ? kernel_side_map_bytes(agent->kernel) : 0;
     uint64_t used = memory_used_bytes(agent);
     struct series_table_figures figures = series_table_figures(agent->series);
     if (used > usable) { /* freed blocks may only wait in the allocator */
