@@ -176,12 +176,14 @@ uint64_t drain_interval_ns(const struct drain *drain)
 
 uint64_t drain_mapped_bytes(const struct drain *drain)
 {
-    uint64_t records = 0;
+    uint64_t records = 0, ring_bytes = 0;
     for (uint32_t cpu = 0; cpu < drain->cpus; cpu++) {
         uint64_t written = sample_log_reserved(drain->samples, cpu);
+        uint64_t written_bytes = ring_reader_produced(drain->rare[cpu]);
         records += written < drain->log_records ? written : drain->log_records;
+        ring_bytes += written_bytes < drain->rare_bytes ? written_bytes : drain->rare_bytes;
     }
-    return records * sizeof(struct loris_latency_event);
+    return records * sizeof(struct loris_latency_event) + ring_bytes;
 }
 
 struct drain_figures drain_figures(const struct drain *drain)

@@ -48,6 +48,6 @@ uint64_t drain_complete_ns(const struct drain *drain);
  * sixteenth it grows by half, within the configured bounds.
  */
 uint64_t drain_interval_ns(const struct drain *drain);
-/* Of the kernel's logs, what is mapped here and was touched. */
+/* Of the kernel's logs and rings, what is mapped here and was touched. */
 uint64_t drain_mapped_bytes(const struct drain *drain);
 struct drain_figures drain_figures(const struct drain *drain);
