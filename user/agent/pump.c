@@ -285,7 +285,7 @@ static int on_drain_timer(sd_event_source *source, uint64_t usec, void *context)
     return error < 0 ? error : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* A ring is half full: do not wait for the timer. */
+/* A ring or a log is half full: do not wait for the timer. */
 static int on_ring_half_full(sd_event_source *source, int fd, uint32_t events, void *context)
 {
     struct agent *agent = context;

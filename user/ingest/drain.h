@@ -32,8 +32,8 @@ void drain_free(struct drain *drain);
 DEFINE_CLEANUP(struct drain *, drain_free);
 
 /*
- * One pass: first the rare rings (who is there), then the latency rings, each CPU in turn. Returns
- * true when records are left: come back at once. began_ns: the time now, CLOCK_MONOTONIC.
+ * One pass: first the rare rings (who is there), then the logs of samples, each CPU in turn.
+ * Returns true when records are left: come back at once. began_ns: the time now, CLOCK_MONOTONIC.
  *
  * A pass that leaves nothing has handed over every record that was submitted before it began: see
  * drain_complete_ns.
