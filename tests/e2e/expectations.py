@@ -21,6 +21,14 @@ def limit(seconds):
     return mark
 
 
+def tries(count):
+    """For what is measured on a machine that others use: one of `count` tries has to pass."""
+    def mark(function):
+        function.tries = count
+        return function
+    return mark
+
+
 def need(*programs):
     for program in programs:
         if not (shutil.which(program) or os.path.exists(program)):

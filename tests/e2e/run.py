@@ -53,8 +53,9 @@ def run_in_child(function, pipe):
         result["text"] = str(note) if note else ""
     except support.Skip as reason:
         result = {"outcome": "skip", "text": str(reason)}
-    except BaseException:
-        result = {"outcome": "fail", "text": traceback.format_exc(limit=-4)}
+    except BaseException as failure:
+        why = f"{type(failure).__name__}: {failure}".splitlines()[0]
+        result = {"outcome": "fail", "text": f"{why}\n{traceback.format_exc(limit=-4)}"}
         for label, said in support.said()[-4:]:
             if said.strip():
                 result["text"] += f"--- {label} said:\n{said.strip()[-3000:]}\n"
@@ -64,6 +65,17 @@ def run_in_child(function, pipe):
 
 
 def run_one(function):
+    """The last of as many tries as the test has; the earlier ones are told of."""
+    failures = ""
+    for _ in range(getattr(function, "tries", 1)):
+        result = run_once(function)
+        if result["outcome"] != "fail":
+            return {**result, "text": result["text"] + failures}
+        failures += "\nan earlier try: " + result["text"].splitlines()[0]
+    return result
+
+
+def run_once(function):
     limit_s = getattr(function, "limit_s", DEFAULT_LIMIT_S)
     reading, writing = os.pipe()
     sys.stdout.flush()

@@ -14,8 +14,8 @@ import subprocess
 import tempfile
 
 # Tests take everything from here.
-from expectations import (Skip, expect, expect_equal, limit, need, note_stderr, said,  # noqa: F401
-                          wait_for)
+from expectations import (Skip, expect, expect_equal, limit, need, note_stderr,  # noqa: F401
+                          said, tries, wait_for)
 from kernel_state import (ROOT, bpf_ids, bpf_objects, context_switches,  # noqa: F401
                           cpu_seconds, expect_nothing_left, leftovers, memory_figures, open_files,
                           owners, resident_bytes)

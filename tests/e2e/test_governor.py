@@ -5,7 +5,7 @@ import json
 import re
 
 from support import (Agent, Running, Watching, check_ledger, expect, expect_equal, limit, user,
-                     wait_for, watch)
+                     tries, wait_for, watch)
 
 
 def _slices(ramp):
@@ -16,6 +16,7 @@ def _slices(ramp):
     return found
 
 
+@tries(3)
 @limit(120)
 def holds_its_budget_while_the_load_doubles_to_the_machines_limit():
     budget, step_s, steps = 0.05, 5, 9
@@ -42,6 +43,7 @@ def holds_its_budget_while_the_load_doubles_to_the_machines_limit():
             f"count off by {error:.1%}, {total['count_error']:.1%} was said")
 
 
+@tries(3)
 @limit(60)
 def estimates_a_steady_load_within_the_error_that_it_says():
     target = user("ramp", "measured")
