@@ -85,6 +85,14 @@ static __always_inline void call_abandon(const struct call_site *site, u64 *reas
     ledger_add(site->ledger->abandoned, weight);
 }
 
+/* An open call that will not return any more; not if its probe has gone. */
+static __always_inline void tag_abandon(u32 tag)
+{
+    struct loris_ledger *ledger = tag_is_current(tag) ? ledger_of(tag_probe(tag)) : NULL;
+    if (ledger)
+        ledger_add(ledger->abandoned, 1);
+}
+
 /*
  * Of a thinned probe: how many calls this one stands for, 0 when it is left to a later one. The
  * gap between timed calls is drawn at random from [1, 2^(shift + 1) - 1], so that no rhythm of the

@@ -12,13 +12,6 @@
  * User stacks grow down: once a function is entered at stack pointer S, every open user call below
  * S is gone (longjmp, exception), and counted as abandoned.
  */
-static __always_inline void open_call_abandon(const struct open_call *call)
-{
-    struct loris_ledger *ledger =
-        tag_is_current(call->tag) ? ledger_of(tag_probe(call->tag)) : NULL;
-    if (ledger)
-        ledger_add(ledger->abandoned, 1);
-}
 
 static __always_inline struct open_call *open_call_at(struct open_calls *calls, u32 index)
 {
@@ -35,7 +28,7 @@ __weak __noinline int open_calls_abandon(struct open_calls *calls, u32 index)
 {
     if (!calls || index >= *(volatile u32 *)&calls->depth)
         return 0;
-    open_call_abandon(open_call_at(calls, index));
+    tag_abandon(open_call_at(calls, index)->tag);
     return 1;
 }
 
@@ -136,7 +129,7 @@ static __always_inline void open_calls_drop_top(void *stacks, u32 tag, struct ta
     const struct open_call *top = open_call_at(calls, depth - 1);
     if (top->tag != tag || top->frame != frame)
         return;
-    open_call_abandon(top);
+    tag_abandon(top->tag);
     calls->depth = depth - 1;
 }
 

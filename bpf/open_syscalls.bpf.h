@@ -5,13 +5,6 @@
 #include "call.bpf.h"
 #include "open_slot.bpf.h"
 
-static __always_inline void open_syscall_abandon(u32 tag)
-{
-    struct call_site site;
-    if (call_site_find(tag_probe(tag), &site) && call_tag(&site) == tag)
-        ledger_add(site.ledger->abandoned, 1);
-}
-
 /* Ends what is in the thread's own storage. False: nothing is. */
 static __always_inline bool open_syscall_unspill(struct open_slot *slot, struct task_struct *task,
                                                  u32 *ret_tag, u64 *ret_start_ns)
@@ -100,11 +93,11 @@ static __always_inline bool open_syscall_begin(struct task_struct *task, u32 tag
     if (!slot)
         return false;
     if (slot->spilled && open_syscall_unspill(slot, task, &stale_tag, &stale_ns))
-        open_syscall_abandon(stale_tag);
+        tag_abandon(stale_tag);
     if (!open_slot_take(slot, task->pid, &again))
         return open_syscall_spill(slot, task, tag, bpf_ktime_get_ns());
     if (again)
-        open_syscall_abandon(slot->tag);
+        tag_abandon(slot->tag);
     slot->tag = tag;
     slot->start_ns = bpf_ktime_get_ns();
     return true;

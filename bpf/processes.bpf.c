@@ -64,14 +64,6 @@ int on_process_fork(u64 *ctx)
 
 /* Functions of their own, which the verifier walks once each: that is most of what it walks. */
 
-__weak __noinline int abandon_tag(u32 tag)
-{
-    struct loris_ledger *ledger = tag_is_current(tag) ? ledger_of(tag_probe(tag)) : NULL;
-    if (ledger)
-        ledger_add(ledger->abandoned, 1);
-    return 0;
-}
-
 /* False (zero): there is no such call, nor one above it. */
 __weak __noinline int abandon_call_at(struct open_calls *calls, u32 index, u32 only_user)
 {
@@ -80,7 +72,7 @@ __weak __noinline int abandon_call_at(struct open_calls *calls, u32 index, u32 o
     struct open_call *call = open_call_at(calls, index);
     if (only_user && !(call->flags & OPEN_CALL_USER))
         return 1;
-    abandon_tag(call->tag);
+    tag_abandon(call->tag);
     call->tag = NO_PROBE;
     call->frame = 0;
     return 1;
@@ -120,7 +112,7 @@ static __always_inline void abandon_open_syscall(struct task_struct *task)
     if (spilled && spilled->is_counted && rare)
         ledger_add(rare->slots_gone, 1);
     if (open_syscall_end(task, &tag, &start_ns))
-        abandon_tag(tag);
+        tag_abandon(tag);
 }
 
 SEC("tp_btf/sched_process_exec")

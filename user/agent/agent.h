@@ -31,7 +31,8 @@ struct agent_probe {
     uint64_t attached_ns; /* CLOCK_MONOTONIC */
     uint64_t decoded;
     uint64_t malformed;
-    uint32_t stretch; /* what each call stands for, itself included */
+    uint8_t wanted_shift; /* sample_shift of its target */
+    uint32_t stretch;     /* what each call stands for, itself included */
     /* Calls that are in the series for those that nobody saw, while the probe was detached for part
      * of the time. */
     uint64_t unobserved;

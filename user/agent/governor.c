@@ -194,18 +194,21 @@ static uint32_t level_under(const struct unit *unit, double cap)
     return level;
 }
 
-static double total_under(const struct governor *governor, double cap, uint32_t *ret_count)
+static double total_under(const struct governor *governor, double cap)
 {
     double total = 0;
-    *ret_count = 0;
-    for (uint32_t i = 0; i < governor->units_max; i++) {
-        const struct unit *unit = &governor->units[i];
-        if (!unit->present)
-            continue;
-        total += cost_at(unit, level_under(unit, cap));
-        ++*ret_count;
-    }
+    for (uint32_t i = 0; i < governor->units_max; i++)
+        if (governor->units[i].present)
+            total += cost_at(&governor->units[i], level_under(&governor->units[i], cap));
     return total;
+}
+
+static uint32_t units_present(const struct governor *governor)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < governor->units_max; i++)
+        count += governor->units[i].present;
+    return count;
 }
 
 /*
@@ -215,12 +218,10 @@ static double total_under(const struct governor *governor, double cap, uint32_t 
  */
 static double highest_cap(const struct governor *governor, double total, double aim)
 {
-    uint32_t count;
-    (void)total_under(governor, 0, &count);
-    double fits = aim / count, exceeds = total;
+    double fits = aim / units_present(governor), exceeds = total;
     for (int i = 0; i < CAP_HALVINGS; i++) {
         double cap = (fits + exceeds) / 2;
-        if (total_under(governor, cap, &count) <= aim)
+        if (total_under(governor, cap) <= aim)
             fits = cap;
         else
             exceeds = cap;

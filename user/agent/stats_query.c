@@ -223,22 +223,21 @@ static void name_row(struct agent *agent, struct series_json *series)
  * do not tell of the program; that may be more than the count itself.
  */
 static double count_error(const struct making *making, const struct probe *probe,
-                          const struct rollup_row *row)
+                          const struct steer_figures *figures, const struct rollup_row *row)
 {
     const struct agent_probe *state = &making->agent->probe_states[probe->id];
     bool is_part = row->key.level != SERIES_OTHER || making->query->by != CONFIG_BY_NONE;
     double shared = is_part ? 2 * latency_stat_rank_error(&row->stat) : 0;
     double unseen = 0;
-    struct steer_figures figures = steer_figures(making->agent->steer, probe);
     double time_ns = (double)(making->now_ns - state->attached_ns);
     if (making->query->since_start && row->stat.count > 0) {
         unseen = NORMAL_95 * sqrt(state->unobserved_variance) + state->unobserved_doubt +
                  state->unobserved_unsure * state->unobserved_missed;
         unseen /= (double)row->stat.count;
         /* Of the gap that goes on nothing is in the count yet. */
-        unseen += (double)figures.gap_ns / fmax(time_ns - (double)figures.gap_ns, 1);
+        unseen += (double)figures->gap_ns / fmax(time_ns - (double)figures->gap_ns, 1);
     } else if (state->stretch > 1) {
-        struct burst_error error = figures.error;
+        struct burst_error error = figures->error;
         unseen = (NORMAL_95 * error.chance + error.doubt + (error.compared ? 0 : error.missed)) *
                  (1 - 1.0 / (double)state->stretch);
     }
@@ -246,18 +245,20 @@ static double count_error(const struct making *making, const struct probe *probe
 }
 
 /* Of intervals, what holds now stands for what held then. */
-static double observed_ratio(const struct making *making, const struct probe *probe)
+static double observed_ratio(const struct making *making, const struct probe *probe,
+                             const struct steer_figures *figures)
 {
-    struct steer_figures figures = steer_figures(making->agent->steer, probe);
     uint64_t attached_ns = making->now_ns - making->agent->probe_states[probe->id].attached_ns;
     if (!making->query->since_start)
-        return figures.attached_ratio;
-    return attached_ns > figures.detached_ns ? 1 - (double)figures.detached_ns / (double)attached_ns
-                                             : 0;
+        return figures->attached_ratio;
+    return attached_ns > figures->detached_ns
+               ? 1 - (double)figures->detached_ns / (double)attached_ns
+               : 0;
 }
 
-static int add_row(struct making *making, const struct probe *probe, struct rollup_row *row,
-                   const struct probe_ledger *ledger)
+static int add_row(struct making *making, const struct probe *probe,
+                   const struct steer_figures *figures, const struct probe_ledger *ledger,
+                   struct rollup_row *row)
 {
     struct stats_answer *answer = making->answer;
     if (answer->count == making->capacity) {
@@ -276,8 +277,8 @@ static int add_row(struct making *making, const struct probe *probe, struct roll
         .time = answer->time,
         .row = row,
         .grouped = making->query->by != CONFIG_BY_NONE,
-        .observed = observed_ratio(making, probe),
-        .count_error = count_error(making, probe, row),
+        .observed = observed_ratio(making, probe, figures),
+        .count_error = count_error(making, probe, figures, row),
         .waiting = loris_ledger_waiting(&ledger->kernel),
         .lost = ledger->kernel.too_deep + ledger->kernel.no_storage + ledger->malformed,
         .has_in_flight = true,
@@ -353,9 +354,10 @@ static void add_probe(const struct probe *probe, void *context)
     answer->rollups[answer->rollups_count++] = rollup;
     if (probe_ledger_read(making->agent, probe, &making->open_calls, &ledger))
         return;
+    struct steer_figures figures = steer_figures(making->agent->steer, probe);
     for (size_t i = 0; !making->error && i < rollup->row_count; i++)
         if (row_is_wanted(making->query, &rollup->rows[i]))
-            making->error = add_row(making, probe, &rollup->rows[i], &ledger);
+            making->error = add_row(making, probe, &figures, &ledger, &rollup->rows[i]);
 }
 
 static int by_time_spent(const void *left, const void *right)

@@ -63,8 +63,7 @@ static bool skips_returns(const struct probe *probe)
 
 static uint8_t wanted_shift(const struct steer *steer, const struct probe *probe)
 {
-    const struct config_target *wanted = targets_wanted(steer->agent, probe->target);
-    return wanted ? wanted->sample_shift : 0;
+    return steer->agent->probe_states[probe->id].wanted_shift;
 }
 
 /* The thriftier of what the target asks for and what the budget leaves. */
@@ -82,8 +81,10 @@ static struct probe_tuning tuning_of(const struct steer *steer, const struct pro
 
 void steer_enable(struct steer *steer, const struct probe *probe, struct loris_probe_knobs *knobs)
 {
+    const struct config_target *wanted = targets_wanted(steer->agent, probe->target);
     uint32_t index = steer_unit_of(steer, probe);
     struct governor_setting setting = {0};
+    steer->agent->probe_states[probe->id].wanted_shift = wanted ? wanted->sample_shift : 0;
     if (steer->units[index].present) /* of a group that is steered already */
         setting = governor_setting(steer->governor, index);
     struct probe_tuning tuning = tuning_of(steer, probe, setting);
@@ -173,15 +174,11 @@ uint64_t steer_calls_since(struct steered *unit)
     return calls;
 }
 
-static bool is_probe(const struct steer *steer, uint32_t index)
-{
-    return probe_set_find(steer->agent->probes, index) != NULL;
-}
-
 static void update_unit(struct steer *steer, uint32_t index, uint64_t now_ns)
 {
     struct steered *unit = &steer->units[index];
-    bool is_another = is_probe(steer, index) && unit->since_ns != unit->seen_since_ns;
+    bool is_another =
+        probe_set_find(steer->agent->probes, index) && unit->since_ns != unit->seen_since_ns;
     if (unit->present && (!unit->seen || is_another)) {
         steer_bursts_stop(steer, index);
         governor_remove(steer->governor, index);

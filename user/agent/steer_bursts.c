@@ -34,9 +34,8 @@ static void stretch_probe(const struct probe *probe, void *context)
 /* What the calls that come in from now on stand for; those before were read with the old one. */
 static void set_stretch(struct steer *steer, uint32_t index, uint32_t stretch, uint64_t now_ns)
 {
-    struct steered *unit = &steer->units[index];
-    struct stretching stretching = {steer, index, stretch, unit->burst.off_since_ns, now_ns};
-    unit->stretch = stretch;
+    struct stretching stretching = {steer, index, stretch, steer->units[index].burst.off_since_ns,
+                                    now_ns};
     probe_set_walk(steer->agent->probes, stretch_probe, &stretching);
 }
 
@@ -114,8 +113,7 @@ static unsigned next_arm(const struct burst *burst)
     return is_new ? burst->arms[1].weight < burst->arms[0].weight : random_u64() & 1;
 }
 
-/* When it cannot be attached, it is tried again after the next gap, which is all one to this one.
- */
+/* What cannot be attached is tried again after another gap, and both count as one. */
 static uint64_t begin_burst(struct steer *steer, uint32_t index)
 {
     struct steered *unit = &steer->units[index];
@@ -155,7 +153,6 @@ static bool start_unit(struct steer *steer, uint32_t index)
     unit->burst = (struct burst){0};
     for (unsigned arm = 0; arm < BURST_ARMS; arm++)
         unit->burst.arms[arm].cost_ns = governor_arm_ns(&unit->cost, arm);
-    unit->stretch = 1;
     steer->bursting++;
     return true;
 }

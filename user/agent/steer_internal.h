@@ -24,7 +24,6 @@ struct steered {
     uint64_t calls_before;
     uint64_t looked_ns;
     struct burst burst;
-    uint32_t stretch;
     sd_event_source *timer; /* NULL: attached all the time */
     struct steer *steer;
 };

@@ -75,6 +75,12 @@ static void tick(struct world *world, const struct governor_cost *cost)
     governor_decide(world->governor, world->now_ns, on_step, world);
 }
 
+static void run(struct world *world, const struct governor_cost *cost, unsigned ticks)
+{
+    for (unsigned i = 0; i < ticks; i++)
+        tick(world, cost);
+}
+
 static void open_world(struct world *world, uint32_t units, double budget,
                        const struct governor_cost *cost)
 {
@@ -102,8 +108,7 @@ static void a_quiet_probe_keeps_all_its_detail(void **state)
     open_world(&world, 3, 0.01, &session);
     for (uint32_t unit = 0; unit < 3; unit++)
         world.wanted_per_s[unit] = 3000; /* 0.9 % together */
-    for (unsigned i = 0; i < 100; i++)
-        tick(&world, &session);
+    run(&world, &session, 100);
     assert_int_equal(world.steps_down + world.steps_up, 0);
     assert_true(governor_total_cost(world.governor) < 0.01);
     governor_free(world.governor);
@@ -137,12 +142,10 @@ static void detail_comes_back_when_the_load_falls(void **state)
     struct world world;
     open_world(&world, 1, 0.01, &session);
     world.wanted_per_s[0] = 1e7;
-    for (unsigned i = 0; i < 40; i++)
-        tick(&world, &session);
+    run(&world, &session, 40);
     assert_true(governor_setting(world.governor, 0).duty_log2 > 3);
     world.wanted_per_s[0] = 100;
-    for (unsigned i = 0; i < 4 * 40; i++)
-        tick(&world, &session);
+    run(&world, &session, 4 * 40);
     struct governor_setting setting = governor_setting(world.governor, 0);
     assert_int_equal(setting.duty_log2, 0);
     assert_int_equal(setting.thin_shift, 0);
@@ -156,11 +159,9 @@ static void a_steady_load_is_not_turned_up_and_down(void **state)
         struct world world;
         open_world(&world, 1, 0.01, &session);
         world.wanted_per_s[0] = wanted;
-        for (unsigned i = 0; i < 100; i++)
-            tick(&world, &session);
+        run(&world, &session, 100);
         unsigned settled = world.steps_down + world.steps_up;
-        for (unsigned i = 0; i < 1000; i++)
-            tick(&world, &session);
+        run(&world, &session, 1000);
         if (world.steps_down + world.steps_up > settled)
             fail_msg("%u steps at a steady %.0f calls/s",
                      world.steps_down + world.steps_up - settled, wanted);
@@ -176,8 +177,7 @@ static void the_dearest_probe_is_turned_down_first(void **state)
     world.wanted_per_s[0] = 1000;
     world.wanted_per_s[1] = 1e7;
     world.wanted_per_s[2] = 2000;
-    for (unsigned i = 0; i < 40; i++)
-        tick(&world, &session);
+    run(&world, &session, 40);
     assert_int_equal(governor_setting(world.governor, 0).thin_shift, 0);
     assert_int_equal(governor_setting(world.governor, 2).thin_shift, 0);
     assert_true(governor_setting(world.governor, 1).duty_log2 > 0);
@@ -192,8 +192,7 @@ static void many_equal_probes_share_the_budget(void **state)
     open_world(&world, UNITS, 0.01, &session);
     for (uint32_t unit = 0; unit < UNITS; unit++)
         world.wanted_per_s[unit] = 1e5;
-    for (unsigned i = 0; i < 40; i++)
-        tick(&world, &session);
+    run(&world, &session, 40);
     double total = total_true_cost(&world, &session);
     assert_true(total < 0.02 && total > 0.003);
     for (uint32_t unit = 1; unit < UNITS; unit++)
@@ -210,8 +209,7 @@ static void detail_goes_before_the_time_attached(void **state)
     open_world(&world, 1, 0.01, &session);
     /* 560 ns at the entry are affordable, 1,000 are not. */
     world.wanted_per_s[0] = 15000;
-    for (unsigned i = 0; i < 40; i++)
-        tick(&world, &session);
+    run(&world, &session, 40);
     struct governor_setting setting = governor_setting(world.governor, 0);
     assert_int_equal(setting.duty_log2, 0);
     assert_true(setting.thin_shift > 0);
@@ -224,8 +222,7 @@ static void a_removed_probe_costs_nothing_and_comes_back_new(void **state)
     struct world world;
     open_world(&world, 1, 0.01, &session);
     world.wanted_per_s[0] = 1e7;
-    for (unsigned i = 0; i < 40; i++)
-        tick(&world, &session);
+    run(&world, &session, 40);
     governor_remove(world.governor, 0);
     assert_true(governor_total_cost(world.governor) == 0);
     governor_decide(world.governor, world.now_ns, on_step, &world);
@@ -244,8 +241,7 @@ static void even_the_lowest_level_is_reached_only_as_far_as_it_goes(void **state
         world.threads[unit] = 64;
         world.wanted_per_s[unit] = 1e12;
     }
-    for (unsigned i = 0; i < 400; i++)
-        tick(&world, &stepped);
+    run(&world, &stepped, 400);
     assert_int_equal(governor_setting(world.governor, 0).duty_log2, GOVERNOR_DUTY_STEPS);
     governor_free(world.governor);
 }
