@@ -130,8 +130,8 @@ def prints_the_documented_fields_and_a_line_each_interval():
     order = [final[key] for key in ("min_ns", "p50_ns", "p90_ns", "p95_ns", "p99_ns", "p999_ns",
                                     "max_ns")]
     expect_equal(order, sorted(order), "min <= p50 <= ... <= max")
-    # the bias is that of a median call: others may be some ns off
-    expect(final["min_ns"] >= 20000 - 50, f"no call took less than 20 us: {final}")
+    # the bias is that of a median call, and calls differ with what else the machine does
+    expect(final["min_ns"] >= 20000 * 0.98, f"a call took less than 20 us: {final}")
     intervals = sum(line["count"] for line in watched.lines if not line.get("final"))
     expect(intervals <= 150000, f"the intervals hold {intervals} calls of 150000")
 
