@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel holds of us and what a process costs."""
 
+import glob
 import json
 import os
 import pathlib
@@ -27,8 +28,20 @@ def bpf_objects(kind):
     return listed if isinstance(listed, list) else []
 
 
-def owners(item):
-    return {owner["pid"] for owner in item.get("pids", [])}
+def holders():
+    """{(kind, id): pids} of the BPF objects that processes hold by descriptors. bpftool would tell
+    with an iterator of its own, which not every build has."""
+    found = {}
+    for path in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if not os.readlink(path).startswith("anon_inode:bpf"):
+                continue
+            told = pathlib.Path(path.replace("/fd/", "/fdinfo/")).read_text()
+        except OSError:  # the descriptor or its process went away
+            continue
+        for kind, number in re.findall(r"^(map|prog|link)_id:\t(\d+)$", told, re.MULTILINE):
+            found.setdefault((kind, int(number)), set()).add(int(path.split("/")[2]))
+    return found
 
 
 def bpf_ids():
@@ -48,20 +61,21 @@ def leftovers(before):
     found = []
     ours = set()
     maps = map_names()
+    held = holders()
 
-    def abandoned(item):
-        return all(in_our_group(pid) for pid in owners(item))
+    def abandoned(kind, item):
+        return all(in_our_group(pid) for pid in held.get((kind, item["id"]), ()))
 
     for prog in bpf_objects("prog"):
         if prog["id"] not in before["prog"] and prog.get("name", "").startswith("on_"):
             ours.add(prog["id"])
-            if abandoned(prog):
+            if abandoned("prog", prog):
                 found.append(f"prog {prog['id']} {prog['name']}")
     for link in bpf_objects("link"):
-        if link["id"] not in before["link"] and link.get("prog_id") in ours and abandoned(link):
+        if link["id"] not in before["link"] and link.get("prog_id") in ours and abandoned("link", link):
             found.append(f"link {link['id']} {link.get('type')}")
     for item in bpf_objects("map"):
-        if item["id"] not in before["map"] and item.get("name") in maps and abandoned(item):
+        if item["id"] not in before["map"] and item.get("name") in maps and abandoned("map", item):
             found.append(f"map {item['id']} {item['name']}")
     return found
 
@@ -96,9 +110,9 @@ def memory_figures(agent):
             ring_pages = "bpf-map" in line or "bpf_map" in line
         elif line.startswith("Rss:") and not ring_pages:
             resident += int(line.split()[1]) * 1024
+    held = holders()  # all but the programs' constants, some KB
     kernel = sum(int(item.get("bytes_memlock", 0)) for item in bpf_objects("map")
-                 if agent.pid in owners(item)
-                 or (item["id"] not in agent.before["map"] and not owners(item)))
+                 if agent.pid in held.get(("map", item["id"]), ()))
     return {"resident": resident, "kernel": kernel, "total": resident + kernel}
 
 

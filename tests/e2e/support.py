@@ -18,7 +18,7 @@ from expectations import (Skip, expect, expect_equal, limit, need, note_stderr, 
                           said, tries, wait_for)
 from kernel_state import (ROOT, bpf_ids, bpf_objects, context_switches,  # noqa: F401
                           cpu_seconds, expect_nothing_left, leftovers, memory_figures, open_files,
-                          owners, resident_bytes)
+                          resident_bytes)
 from ledger import check_ledger, ledger_errors  # noqa: F401
 from varlink import Client, VarlinkError  # noqa: F401
 

@@ -8,7 +8,7 @@ import time
 
 from support import (ROOT, Agent, Running, Watching, bpf_ids, check_ledger, context_switches,
                      cpu_seconds, descendants, expect, expect_equal, expect_nothing_left, limit,
-                     open_files, resident_bytes, run_workload, user, wait_for, watch)
+                     open_files, resident_bytes, run_workload, tries, user, wait_for, watch)
 
 
 def _attached(agent):
@@ -110,6 +110,7 @@ def does_not_wake_up_with_nothing_attached():
         return f"{woken} context switches in 10 s"
 
 
+@tries(3)
 @limit(60)
 def costs_little_on_an_idle_machine_with_the_default_configuration():
     shipped = next((path for path in (ROOT / "packaging").rglob("loris.yaml")), None)
