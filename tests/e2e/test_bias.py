@@ -3,7 +3,7 @@
 
 Known durations, so no test of speed. But the cost moves with the machine's load, and a probe whose
 instruction is single-stepped, for 10 us in a virtual machine, costs each process some percent more
-or less. So such probes are known to 3 % of their bias, each figure has a few tries, and the figures
+or less. So such probes are known to 6 % of their bias, each figure has a few tries, and the figures
 are printed.
 """
 
@@ -17,7 +17,7 @@ STARTS = ("push", "nop5", "mov")
 DURATIONS = {5000: 2000, 50000: 500, 5000000: 25}  # ns: calls
 EMPTY_NS_MAX = 50
 SYSCALL_NS_MAX = 100
-BIAS_RATIO = 0.03
+BIAS_RATIO = 0.06
 TRIES = 8
 
 
