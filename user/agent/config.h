@@ -10,6 +10,7 @@
 
 #include "base/diag.h"
 #include "base/ownership.h"
+#include "export/line_layout.h"
 #include "loris/knobs.h"
 #include "probe/attach_kind.h"
 #include "probe/target.h"
@@ -72,6 +73,8 @@ struct config {
     uint64_t drain_max_ns;                  /* 10 ms .. 10 s */
     char summaries_path[CONFIG_PATH_BYTES]; /* "-": stdout; empty: none */
     enum config_group summaries_by;
+    enum line_layout summaries_layout;
+    bool summaries_journal;
     uint32_t summaries_limit; /* series a round, 1 .. 1000000 */
 
     struct config_target *targets; /* in the order they were read; owned */
