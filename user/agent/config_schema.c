@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "agent/config_preset.h"
 #include "agent/config_target.h"
 #include "agent/config_value.h"
 #include "aggregate/series_table.h"
@@ -158,6 +159,7 @@ static const struct config_key top_keys[] = {
     {"drain", CONFIG_VALUE_CUSTOM, .read = read_drain},
     {"summaries", CONFIG_VALUE_CUSTOM, .read = read_summaries},
     {"targets", CONFIG_VALUE_CUSTOM, .read = config_target_read_list},
+    {"presets", CONFIG_VALUE_CUSTOM, .read = config_preset_read_list},
     {.name = NULL},
 };
 
@@ -166,7 +168,7 @@ int config_schema_apply(struct config *config, uint32_t file, const struct confi
 {
     if (!yaml->root || config_yaml_is_null(yaml->root))
         return 0;
-    struct config_target_origin origin = {config, file};
+    struct config_target_origin origin = {.config = config, .file = file};
     struct config_reader reader = {config->files[file], reterr_diag, &origin};
     return config_value_read_mapping(&reader, yaml->root, top_keys, config);
 }
