@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/config_alert.h"
 #include "agent/config_schema.h"
 #include "agent/config_yaml.h"
 
@@ -32,6 +33,12 @@ int config_default(struct config **ret_config)
         .drain_max_ns = S,
         .summaries_by = CONFIG_BY_PROCESS,
         .summaries_limit = 1000,
+        .alerting = {.interval_ns = 10 * S,
+                     .notice_interval_ns = 60 * S,
+                     .history = 200,
+                     .self = true,
+                     .journal = true,
+                     .state = CONFIG_ALERT_STATE},
     };
     *ret_config = take_ptr(config);
     return 0;
@@ -42,6 +49,9 @@ void config_free(struct config *config)
     if (!config)
         return;
     free(config->targets);
+    for (size_t i = 0; i < config->rules_count; i++)
+        alert_rule_done(&config->rules[i]);
+    free(config->rules);
     for (size_t i = 0; i < config->files_count; i++)
         free(config->files[i]);
     free(config->files);
@@ -207,6 +217,8 @@ int config_load(const char *path, struct config **ret_config, struct diag *reter
         r = add_folder(config, path, reterr_diag);
     for (uint32_t file = 1; r == 0 && file < config->files_count; file++)
         r = apply_file(config, file, reterr_diag);
+    if (r == 0)
+        r = config_alert_check(config, reterr_diag);
     if (r < 0)
         return r;
     *ret_config = take_ptr(config);
