@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/config_alert.h"
 #include "agent/config_file.h"
 #include "agent/config_preset.h"
 #include "agent/config_schema.h"
@@ -31,6 +32,12 @@ int config_default(struct config **ret_config)
         .drain_max_ns = S,
         .summaries_by = CONFIG_BY_PROCESS,
         .summaries_limit = 1000,
+        .alerting = {.interval_ns = 10 * S,
+                     .notice_interval_ns = 60 * S,
+                     .history = 200,
+                     .self = true,
+                     .journal = true,
+                     .state = CONFIG_ALERT_STATE},
     };
     *ret_config = take_ptr(config);
     return 0;
@@ -42,6 +49,9 @@ void config_free(struct config *config)
         return;
     free(config->targets);
     free(config->presets);
+    for (size_t i = 0; i < config->rules_count; i++)
+        alert_rule_done(&config->rules[i]);
+    free(config->rules);
     for (size_t i = 0; i < config->files_count; i++)
         free(config->files[i]);
     free(config->files);
@@ -154,6 +164,8 @@ int config_load(const char *path, struct config **ret_config, struct diag *reter
     /* last, so that the operator's own lines are known, which win */
     if (r == 0)
         r = config_preset_apply(config, reterr_diag);
+    if (r == 0)
+        r = config_alert_check(config, reterr_diag);
     if (r < 0)
         return r;
     *ret_config = take_ptr(config);

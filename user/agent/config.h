@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/un.h>
 
+#include "alert/alert_rule.h"
 #include "base/diag.h"
 #include "base/ownership.h"
 #include "loris/knobs.h"
@@ -16,6 +17,7 @@
 
 #define CONFIG_PATH_DEFAULT    "/etc/loris/loris.yaml"
 #define CONFIG_SOCKET_DEFAULT  "/run/loris/loris.sock"
+#define CONFIG_ALERT_STATE     "/var/lib/loris/alerts.state"
 #define CONFIG_PATH_BYTES      4096
 #define CONFIG_TARGETS_MAX     1024
 #define CONFIG_FILES_MAX       256 /* loris.yaml and conf.d together */
@@ -65,6 +67,17 @@ struct config_preset_use {
     uint32_t line, column;
 };
 
+/* How alert rules are looked at, and who is told. */
+struct config_alerting {
+    uint64_t interval_ns;          /* between evaluations, 100 ms .. 1 h */
+    uint64_t notice_interval_ns;   /* of one rule, after a few at once; 0 .. 1 d */
+    uint32_t history;              /* changes of state to remember, 1 .. 1000 */
+    bool self;                     /* the agent's own rules, too */
+    bool journal;                  /* tell journald */
+    char file[CONFIG_PATH_BYTES];  /* "-": stdout; empty: none */
+    char state[CONFIG_PATH_BYTES]; /* where state survives a restart; empty: nowhere */
+};
+
 struct config {
     uint64_t memory_budget_bytes; /* 12 MiB .. 64 GiB */
     double overhead_budget_ratio; /* of one CPU, 0.0001 .. 1, or infinity */
@@ -86,6 +99,9 @@ struct config {
 
     struct config_target *targets; /* in the order they were read; owned */
     size_t targets_count;
+    struct config_alerting alerting;
+    struct alert_rule *rules; /* in the order they were read; owned */
+    size_t rules_count;
     struct config_preset_use *presets; /* in the order they were read; owned */
     size_t presets_count;
     char **files; /* what was read, loris.yaml first, presets last; owned */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/config_alert.h"
 #include "agent/config_file.h"
 #include "agent/config_target.h"
 #include "probe/nearest_names.h"
@@ -162,12 +163,21 @@ static void hint_names(const struct config *asker, const char *wanted, struct di
 
 struct preset_keys {
     char description[CONFIG_PRESET_DESCRIPTION_BYTES];
+    struct config *config;
 };
+
+static int read_alerts(struct config_reader *reader, const struct config_yaml_node *node,
+                       void *into)
+{
+    const struct preset_keys *keys = into;
+    return config_alert_read_list(reader, node, keys->config);
+}
 
 static const struct config_key preset_keys[] = {
     {"description", CONFIG_VALUE_TEXT, .offset = offsetof(struct preset_keys, description),
      .max = CONFIG_PRESET_DESCRIPTION_BYTES, .expected = "one line of at most 199 bytes"},
     {"targets", CONFIG_VALUE_CUSTOM, .read = config_target_read_list},
+    {"alerts", CONFIG_VALUE_CUSTOM, .read = read_alerts},
     {.name = NULL},
 };
 
@@ -214,7 +224,7 @@ static int read_preset(struct config *into, const struct config *asker, const ch
     }
     struct config_target_origin origin = {.config = into, .file = file, .preset = true};
     struct config_reader reader = {into->files[file], reterr_diag, &origin};
-    struct preset_keys keys = {0};
+    struct preset_keys keys = {.config = into};
     r = config_value_read_mapping(&reader, yaml->root, preset_keys, &keys);
     if (r == 0 && ret_description)
         memcpy(ret_description, keys.description, sizeof(keys.description));

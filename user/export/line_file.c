@@ -20,7 +20,9 @@ struct line_file {
     enum sink sink;
     bool torn;          /* what is out ends within a line that will not be finished */
     bool line_is_begun; /* the backlog begins with the rest of a line */
-    char *backlog;      /* SINK_STREAM, SINK_SOCKET */
+    size_t begun_bytes; /* SINK_FILE: of that line, that are out */
+    off_t begun_end;    /* SINK_FILE: where the file ended then */
+    char *backlog;      /* SINK_FILE: no more than the rest of one line */
     size_t backlog_start;
     size_t backlog_bytes; /* from there on */
     struct line_file_figures figures;
@@ -54,8 +56,9 @@ static bool ends_within_a_line(int fd, off_t size)
 
 static int open_path(const char *path, int *ret_fd, bool *ret_torn)
 {
-    /* O_NOFOLLOW: root writes where the configuration says, not where a link leads. O_NONBLOCK: a
-     * FIFO without a reader must not hang the agent. O_RDWR: to look at the last byte. */
+    /* O_NOFOLLOW: root writes where the configuration says, not where a link leads, which is why
+     * a file with a second name is refused as well. O_NONBLOCK: a FIFO without a reader must not
+     * hang the agent. O_RDWR: to look at the last byte. */
     _cleanup_close_ int fd = open(
         path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
     struct stat status;
@@ -63,6 +66,8 @@ static int open_path(const char *path, int *ret_fd, bool *ret_torn)
         return -errno;
     if (!S_ISREG(status.st_mode))
         return -EINVAL;
+    if (status.st_nlink > 1)
+        return -EMLINK;
     *ret_torn = ends_within_a_line(fd, status.st_size);
     *ret_fd = take_fd(&fd);
     return 0;
@@ -87,35 +92,6 @@ static int open_stdout(int *ret_fd, enum sink *ret_sink)
         return -errno;
     *ret_fd = fd;
     return 0;
-}
-
-int line_file_open(const char *path, struct line_file **ret_file)
-{
-    _cleanup_(line_file_close_cleanup) struct line_file *file = calloc(1, sizeof(*file));
-    if (!file)
-        return -ENOMEM;
-    file->fd = -1;
-    int r;
-    if (strcmp(path, "-") == 0) {
-        r = open_stdout(&file->fd, &file->sink);
-    } else {
-        file->path = strdup(path);
-        r = file->path ? open_path(path, &file->fd, &file->torn) : -ENOMEM;
-    }
-    if (r < 0)
-        return r;
-    *ret_file = take_ptr(file);
-    return 0;
-}
-
-void line_file_close(struct line_file *file)
-{
-    if (!file)
-        return;
-    close_fd(&file->fd);
-    free(file->backlog);
-    free(file->path);
-    free(file);
 }
 
 /* Writes until all is out, nothing more goes in (-EAGAIN) or it fails. */
@@ -165,25 +141,114 @@ static void cut_tail(struct line_file *file, size_t bytes)
     (void)lseek(file->fd, end - (off_t)bytes, SEEK_SET);
 }
 
-static int write_file(struct line_file *file, const char *lines, size_t length)
-{
-    size_t done = 0;
-    int r = mend(file);
-    if (r == 0)
-        r = put_bytes(file, lines, length, &done);
-    if (r < 0)
-        cut_tail(file, tail_bytes(lines, done));
-    uint64_t written = count_lines(lines, done);
-    file->figures.written += written;
-    file->figures.failed += count_lines(lines, length) - written;
-    return r;
-}
-
 static void clear_backlog(struct line_file *file)
 {
     free(take_ptr(file->backlog));
     file->backlog_start = 0;
     file->backlog_bytes = 0;
+}
+
+/* The rest of a line that does not go in now. The file is not cut back instead: one who follows it
+ * (rsyslog, syslog-ng) takes a file that shrinks for a new one and reads it all again. */
+static int keep_rest(struct line_file *file, const char *rest, size_t length, size_t begun_bytes)
+{
+    off_t end = lseek(file->fd, 0, SEEK_CUR);
+    char *kept = end >= 0 ? malloc(length) : NULL;
+    if (!kept) {
+        cut_tail(file, begun_bytes);
+        return -ENOMEM;
+    }
+    memcpy(kept, rest, length);
+    file->backlog = kept;
+    file->backlog_bytes = length;
+    file->begun_bytes = begun_bytes;
+    file->begun_end = end;
+    file->line_is_begun = true;
+    file->figures.pending = 1;
+    return 0;
+}
+
+static void forget_rest(struct line_file *file)
+{
+    clear_backlog(file);
+    file->line_is_begun = false;
+    file->figures.pending = 0;
+    file->figures.failed++;
+}
+
+/* Writes the rest of the line that was begun. Where the file has been cut, or another process has
+ * appended to it, the rest belongs nowhere. */
+static int finish_line(struct line_file *file)
+{
+    struct stat status;
+    if (!file->line_is_begun)
+        return 0;
+    if (fstat(file->fd, &status) < 0 || status.st_size != file->begun_end) {
+        forget_rest(file);
+        file->torn = ends_within_a_line(file->fd, lseek(file->fd, 0, SEEK_END));
+        return 0;
+    }
+    size_t done = 0;
+    int r = put_bytes(file, file->backlog + file->backlog_start, file->backlog_bytes, &done);
+    file->backlog_start += done;
+    file->backlog_bytes -= done;
+    file->begun_bytes += done;
+    file->begun_end += (off_t)done;
+    if (r < 0)
+        return r;
+    clear_backlog(file);
+    file->line_is_begun = false;
+    file->figures.pending = 0;
+    file->figures.written++;
+    return 0;
+}
+
+/* Before the file goes out of our hands: a begun line is finished or taken back. */
+static void leave_no_begun_line(struct line_file *file)
+{
+    if (finish_line(file) == 0)
+        return;
+    cut_tail(file, file->begun_bytes);
+    forget_rest(file);
+}
+
+/* A disk that is full or read-only may not stay so. */
+static bool will_pass(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT || error == -EROFS;
+}
+
+/* Nothing that goes into a file without a name will ever be read: it is made again. */
+static int ensure_file(struct line_file *file)
+{
+    struct stat status;
+    if (!file->path || (file->fd >= 0 && fstat(file->fd, &status) == 0 && status.st_nlink > 0))
+        return 0;
+    if (file->fd >= 0 && file->line_is_begun)
+        forget_rest(file);
+    return line_file_reopen(file);
+}
+
+static int write_file(struct line_file *file, const char *lines, size_t length)
+{
+    size_t done = 0;
+    int r = ensure_file(file);
+    if (r == 0)
+        r = finish_line(file);
+    if (r == 0)
+        r = mend(file);
+    if (r == 0)
+        r = put_bytes(file, lines, length, &done);
+    file->figures.written += count_lines(lines, done);
+    size_t begun_bytes = tail_bytes(lines, done);
+    const char *rest = lines + done;
+    if (begun_bytes > 0) {
+        size_t rest_bytes = (size_t)((const char *)memchr(rest, '\n', length - done) + 1 - rest);
+        if (keep_rest(file, rest, rest_bytes, begun_bytes) == 0)
+            rest += rest_bytes;
+    }
+    file->figures.failed += count_lines(rest, (size_t)(lines + length - rest));
+    return r;
 }
 
 /* The reader is gone: nothing that waits for it will be read. */
@@ -275,6 +340,39 @@ static int write_stream(struct line_file *file, const char *lines, size_t length
     return r;
 }
 
+int line_file_open(const char *path, struct line_file **ret_file)
+{
+    _cleanup_(line_file_close_cleanup) struct line_file *file = calloc(1, sizeof(*file));
+    if (!file)
+        return -ENOMEM;
+    file->fd = -1;
+    int r;
+    if (strcmp(path, "-") == 0) {
+        r = open_stdout(&file->fd, &file->sink);
+    } else {
+        file->path = strdup(path);
+        r = file->path ? open_path(path, &file->fd, &file->torn) : -ENOMEM;
+        if (will_pass(r))
+            r = 0;
+    }
+    if (r < 0)
+        return r;
+    *ret_file = take_ptr(file);
+    return 0;
+}
+
+void line_file_close(struct line_file *file)
+{
+    if (!file)
+        return;
+    if (file->sink == SINK_FILE && file->fd >= 0)
+        leave_no_begun_line(file);
+    close_fd(&file->fd);
+    free(file->backlog);
+    free(file->path);
+    free(file);
+}
+
 int line_file_write(struct line_file *file, const char *lines, size_t length)
 {
     if (length == 0)
@@ -299,6 +397,8 @@ int line_file_reopen(struct line_file *file)
     int r = open_path(file->path, &fd, &torn);
     if (r < 0)
         return r;
+    if (file->fd >= 0)
+        leave_no_begun_line(file);
     close_fd(&file->fd);
     file->fd = fd;
     file->torn = torn;

@@ -24,21 +24,23 @@ struct line_file_figures {
  * does not take waits in the backlog, oldest first, and lines that do not fit fail. Else a regular
  * file, created with 0640; its folder must be there. A final line without its end, left by a
  * crash, gets one before the next line. The caller ignores SIGPIPE and SIGXFSZ.
- * -ELOOP: a symbolic link; -EINVAL: not a regular file; or what open(2) says.
+ * -ELOOP: a symbolic link; -EMLINK: it has a second name; -EINVAL: not a regular file; or what
+ * open(2) says, but for a full or read-only disk: then each write tries to open it.
  */
 int line_file_open(const char *path, struct line_file **ret_file) _must_check_;
-/* What is pending fails. */
+/* What is pending fails; of a file, only once its disk still takes nothing. */
 void line_file_close(struct line_file *file);
 DEFINE_CLEANUP(struct line_file *, line_file_close);
 
 /*
  * Lines, each with its '\n', in one write(2). 0, also while some wait; else -errno of why lines
- * failed, whole ones: what a full disk took of a line is cut off again. The next call tries anew.
+ * failed, whole ones. Of a line that a full disk took a part of, the rest is pending and goes out
+ * before anything else. The next call tries anew. A file that was deleted is made anew, unasked.
  * -EINVAL: the last line has no end.
  */
 int line_file_write(struct line_file *file, const char *lines, size_t length) _must_check_;
 
-/* The descriptor to wait for (EPOLLOUT) while figures.pending is not 0, then call
+/* The descriptor of stdout to wait for (EPOLLOUT) while figures.pending is not 0, then call
  * line_file_flush; line_file_write does it too. -1: never needed. */
 int line_file_fd(const struct line_file *file);
 int line_file_flush(struct line_file *file) _must_check_;

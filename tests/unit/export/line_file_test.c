@@ -148,6 +148,10 @@ static void refuses_what_is_not_a_file_of_its_own(void **state)
     assert_int_equal(unlink(fixture->path), 0);
     assert_int_equal(mkfifo(fixture->path, 0600), 0);
     assert_int_equal(line_file_open(fixture->path, &file), -EINVAL);
+    assert_int_equal(unlink(fixture->path), 0);
+    write_raw(fixture->path, "");
+    assert_int_equal(link(fixture->path, fixture->moved), 0);
+    assert_int_equal(line_file_open(fixture->path, &file), -EMLINK);
     assert_null(file);
 }
 
@@ -164,26 +168,86 @@ static void ends_a_line_that_a_crash_left_torn(void **state)
     assert_holds(fixture->path, "whole\nhal\na\nb\n");
 }
 
-static void cuts_off_what_a_full_disk_took_of_a_line_and_recovers(void **state)
+static void finishes_the_line_that_a_full_disk_took_a_part_of(void **state)
 {
     const struct fixture *fixture = *state;
     struct line_file *file = open_file(fixture->path);
     limit_files_to(fixture, 10);
     assert_int_equal(put(file, "12\n45\n7890123\nabc\n"), -EFBIG);
-    assert_figures(file, 2, 2, 0);
-    assert_holds(fixture->path, "12\n45\n");
-    assert_int_equal(put(file, "long line\n"), -EFBIG);
-    assert_figures(file, 2, 3, 0);
-    assert_holds(fixture->path, "12\n45\n");
-    assert_int_equal(put(file, "fit\n"), 0);
+    assert_figures(file, 2, 1, 1);
+    assert_holds(fixture->path, "12\n45\n7890");
     assert_int_equal(put(file, "x\n"), -EFBIG);
-    assert_figures(file, 3, 4, 0);
+    assert_figures(file, 2, 2, 1);
+    limit_files_to(fixture, 12);
+    assert_int_equal(put(file, "y\n"), -EFBIG);
+    assert_figures(file, 2, 3, 1);
+    assert_holds(fixture->path, "12\n45\n789012");
 
     limit_files_to(fixture, RLIM_INFINITY);
     assert_int_equal(put(file, "again\n"), 0);
-    assert_figures(file, 4, 4, 0);
+    assert_figures(file, 4, 3, 0);
     line_file_close(file);
-    assert_holds(fixture->path, "12\n45\nfit\nagain\n");
+    assert_holds(fixture->path, "12\n45\n7890123\nagain\n");
+}
+
+static void takes_back_a_begun_line_when_it_ends_on_a_full_disk(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct line_file *file = open_file(fixture->path);
+    limit_files_to(fixture, 5);
+    assert_int_equal(put(file, "12\n4567\n"), -EFBIG);
+    assert_holds(fixture->path, "12\n45");
+    assert_int_equal(rename(fixture->path, fixture->moved), 0);
+    assert_int_equal(line_file_reopen(file), 0);
+    assert_holds(fixture->moved, "12\n");
+    assert_figures(file, 1, 1, 0);
+    assert_int_equal(put(file, "ab\ncde\n"), -EFBIG);
+    line_file_close(file);
+    limit_files_to(fixture, RLIM_INFINITY);
+    assert_holds(fixture->path, "ab\n");
+}
+
+static void forgets_the_rest_of_a_line_whose_start_was_cut_away(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct line_file *file = open_file(fixture->path);
+    limit_files_to(fixture, 5);
+    assert_int_equal(put(file, "12\n4567\n"), -EFBIG);
+    limit_files_to(fixture, RLIM_INFINITY);
+    assert_int_equal(truncate(fixture->path, 0), 0);
+    assert_int_equal(put(file, "a\n"), 0);
+    assert_figures(file, 2, 1, 0);
+    assert_holds(fixture->path, "a\n");
+
+    limit_files_to(fixture, 4);
+    assert_int_equal(put(file, "4567\n"), -EFBIG);
+    limit_files_to(fixture, RLIM_INFINITY);
+    write_raw(fixture->path, "other");
+    assert_int_equal(put(file, "b\n"), 0);
+    assert_figures(file, 3, 2, 0);
+    line_file_close(file);
+    assert_holds(fixture->path, "a\n45other\nb\n");
+}
+
+static void makes_a_deleted_file_anew(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct line_file *file = open_file(fixture->path);
+    assert_int_equal(put(file, "a\n"), 0);
+    assert_int_equal(unlink(fixture->path), 0);
+    assert_int_equal(put(file, "b\n"), 0);
+    assert_figures(file, 2, 0, 0);
+    assert_int_equal(line_file_figures(file).reopened, 1);
+    assert_holds(fixture->path, "b\n");
+
+    assert_int_equal(unlink(fixture->path), 0);
+    assert_int_equal(mkfifo(fixture->path, 0600), 0);
+    assert_int_equal(put(file, "c\n"), -EINVAL);
+    assert_figures(file, 2, 1, 0);
+    assert_int_equal(unlink(fixture->path), 0);
+    assert_int_equal(put(file, "d\n"), 0);
+    line_file_close(file);
+    assert_holds(fixture->path, "d\n");
 }
 
 static void leaves_no_hole_in_a_stdout_that_is_a_file(void **state)
@@ -197,15 +261,15 @@ static void leaves_no_hole_in_a_stdout_that_is_a_file(void **state)
     limit_files_to(fixture, 5);
     int short_write = put(file, "12\n4567\n");
     limit_files_to(fixture, RLIM_INFINITY);
-    int next_write = put(file, "abc\n");
+    int next_write = put(file, "abc\n"); /* behind the rest of the begun line */
     int reopened = line_file_reopen(file);
     dup2(fixture->saved_stdout, STDOUT_FILENO);
     assert_int_equal(short_write, -EFBIG);
     assert_int_equal(next_write, 0);
     assert_int_equal(reopened, 0);
-    assert_figures(file, 2, 1, 0);
+    assert_figures(file, 3, 0, 0);
     line_file_close(file);
-    assert_holds(fixture->path, "12\nabc\n");
+    assert_holds(fixture->path, "12\n4567\nabc\n");
 }
 
 static void reopens_after_a_rotation(void **state)
@@ -223,7 +287,7 @@ static void reopens_after_a_rotation(void **state)
     assert_holds(fixture->path, "c\n");
 
     /* what cannot be opened changes nothing */
-    assert_int_equal(unlink(fixture->path), 0);
+    assert_int_equal(rename(fixture->path, fixture->moved), 0);
     assert_int_equal(symlink("/etc/passwd", fixture->path), 0);
     assert_int_equal(line_file_reopen(file), -ELOOP);
     assert_int_equal(put(file, "d\n"), 0);
@@ -457,7 +521,10 @@ int main(void)
         WITH_FIXTURE(refuses_a_line_without_its_end),
         WITH_FIXTURE(refuses_what_is_not_a_file_of_its_own),
         WITH_FIXTURE(ends_a_line_that_a_crash_left_torn),
-        WITH_FIXTURE(cuts_off_what_a_full_disk_took_of_a_line_and_recovers),
+        WITH_FIXTURE(finishes_the_line_that_a_full_disk_took_a_part_of),
+        WITH_FIXTURE(takes_back_a_begun_line_when_it_ends_on_a_full_disk),
+        WITH_FIXTURE(forgets_the_rest_of_a_line_whose_start_was_cut_away),
+        WITH_FIXTURE(makes_a_deleted_file_anew),
         WITH_FIXTURE(leaves_no_hole_in_a_stdout_that_is_a_file),
         WITH_FIXTURE(reopens_after_a_rotation),
         WITH_FIXTURE(follows_a_file_that_was_truncated_in_place),
