@@ -161,7 +161,25 @@ static void describe(const struct config_target *target, char note[96])
     snprintf(note, 96, "%s%s%s", errors, *errors && *sample ? ", " : "", sample);
 }
 
-static int write_targets(const struct config *config, const char *name, uint64_t limit,
+static void describe_rule(const struct alert_rule *rule, char note[ALERT_PROBE_BYTES + 128])
+{
+    char threshold[32];
+    alert_metric_format_value(rule->metric, rule->threshold, threshold);
+    snprintf(note, ALERT_PROBE_BYTES + 128, "%s: %s of %s %s %s",
+             alert_severity_name(rule->severity), alert_metric_name(rule->metric), rule->probe,
+             rule->is_below ? "below" : "above", threshold);
+}
+
+static void write_rule(struct json_writer *json, const struct alert_rule *rule)
+{
+    char text[ALERT_NAME_BYTES + 8], note[ALERT_PROBE_BYTES + 128];
+    snprintf(text, sizeof(text), "alert:%s", rule->name);
+    describe_rule(rule, note);
+    write_entry(json, text, "alert", note);
+}
+
+/* The targets of one preset, then its alert rules. */
+static int write_content(const struct config *config, const char *name, uint64_t limit,
                          struct json_writer *json, uint64_t *ret_total, struct diag *reterr_diag)
 {
     _cleanup_(config_preset_done) struct config_preset preset = {0};
@@ -174,7 +192,11 @@ static int write_targets(const struct config *config, const char *name, uint64_t
         describe(target, note);
         write_entry(json, target->text, "target", note);
     }
-    *ret_total = preset.content->targets_count;
+    uint64_t total = preset.content->targets_count;
+    for (size_t i = 0; i < preset.content->rules_count; i++)
+        if (total++ < limit)
+            write_rule(json, &preset.content->rules[i]);
+    *ret_total = total;
     return 0;
 }
 
@@ -188,7 +210,7 @@ void answer_preset_list(struct varlink_call *call, struct agent *agent, const ch
     uint64_t total = 0;
     json_begin_array(&writer, NULL);
     int r = glob_is(name) ? write_presets(agent->config, name, limit, &writer, &total)
-                          : write_targets(agent->config, name, limit, &writer, &total, &diag);
+                          : write_content(agent->config, name, limit, &writer, &total, &diag);
     json_end_array(&writer);
     if (r == 0)
         r = found.failed;

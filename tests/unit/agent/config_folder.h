@@ -155,4 +155,5 @@ static const char every_key[] __attribute__((unused)) =
     "    by: unit\n"
     "    severity: critical\n"
     "    labels: {team: db, area: web}\n"
-    "    annotations: {summary: \"{probe} takes {value} in {unit}, {labels.team}\"}\n";
+    "    annotations: {summary: \"{probe} takes {value} in {unit}, {labels.team}\"}\n"
+    "presets: []\n";
