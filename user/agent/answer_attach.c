@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/answer_preset.h"
 #include "agent/answers.h"
 #include "agent/log.h"
 #include "agent/steer.h"
@@ -67,6 +68,7 @@ static bool read_target(struct varlink_call *call, const json_t *given, struct c
     }
     snprintf(into->text, sizeof(into->text), "%s", text);
     into->has_error_rule = errors != NULL;
+    into->has_sample = sample != NULL;
     struct diag diag = {0};
     if (errors && config_error_rule_parse(errors, &into->error_rule)) {
         diag_set(&diag, EINVAL, "no rule for errors is called '%s'", errors);
@@ -104,29 +106,38 @@ static void write_messages(struct json_writer *json, const struct attach_report 
     json_end_array(json);
 }
 
-/* Attaches one after the other; what fails is told, and the others go on. */
+static uint32_t attach_one(struct agent *agent, const struct config_target *target,
+                           struct json_writer *results, struct diag *ret_last_failure)
+{
+    struct diag diag = {0};
+    _cleanup_(attach_report_done) struct attach_report report = {0};
+    int error = answer_preset_of(target->text) ? answer_preset_attach(agent, target, &report, &diag)
+                                               : targets_attach(agent, target, &report, &diag);
+    if (error) {
+        *ret_last_failure = diag;
+        targets_forget_refused(agent, target->text);
+    } else {
+        diag.what[0] = '\0';
+    }
+    json_begin_object(results, NULL);
+    json_string_z(results, "target", target->text);
+    json_u64(results, "attached", report.attached);
+    json_u64(results, "refused", report.refused);
+    write_messages(results, &report, &diag);
+    json_end_object(results);
+    return report.attached;
+}
+
+/* Attaches one after the other; what fails is told, and the others go on. Presets come last: what
+ * was asked for by itself is watched as it was asked for. */
 static uint32_t attach_all(struct agent *agent, const struct config_target *targets, size_t count,
                            struct json_writer *results, struct diag *ret_last_failure)
 {
     uint32_t attached = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct diag diag = {0};
-        _cleanup_(attach_report_done) struct attach_report report = {0};
-        int error = targets_attach(agent, &targets[i], &report, &diag);
-        if (error) {
-            *ret_last_failure = diag;
-            targets_forget_refused(agent, targets[i].text);
-        } else {
-            diag.what[0] = '\0';
-        }
-        json_begin_object(results, NULL);
-        json_string_z(results, "target", targets[i].text);
-        json_u64(results, "attached", report.attached);
-        json_u64(results, "refused", report.refused);
-        write_messages(results, &report, &diag);
-        json_end_object(results);
-        attached += report.attached;
-    }
+    for (int presets = 0; presets <= 1; presets++)
+        for (size_t i = 0; i < count; i++)
+            if ((answer_preset_of(targets[i].text) != NULL) == presets)
+                attached += attach_one(agent, &targets[i], results, ret_last_failure);
     return attached;
 }
 
@@ -223,7 +234,13 @@ void answer_detach(struct varlink_call *call, const json_t *parameters, void *co
             varlink_call_invalid_parameter(call, "targets");
             return;
         }
-        detached += targets_detach(agent, text);
+        struct diag diag = {0};
+        if (!answer_preset_of(text))
+            detached += targets_detach(agent, text);
+        else if (answer_preset_detach(agent, text, &detached, &diag)) {
+            varlink_call_error(call, "TargetFailed", &diag);
+            return;
+        }
     }
     if (!json_is_array(given)) {
         varlink_call_invalid_parameter(call, "targets");

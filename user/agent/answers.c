@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/answer_preset.h"
 #include "probe/hazards.h"
 #include "probe/listing.h"
 
@@ -101,7 +102,7 @@ static bool nop5_becomes_call(void *hazards)
 
 void answer_list(struct varlink_call *call, const json_t *parameters, void *context)
 {
-    (void)context;
+    struct agent *agent = context;
     const char *pattern = NULL;
     uint64_t limit = LISTING_LIMIT_DEFAULT;
     struct diag diag = {0};
@@ -113,6 +114,10 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
         return;
     if (!pattern) {
         varlink_call_invalid_parameter(call, "pattern");
+        return;
+    }
+    if (answer_preset_of(pattern)) {
+        answer_preset_list(call, agent, pattern, limit);
         return;
     }
     _cleanup_text_ struct text found = {0};

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/un.h>
 
+#include "alert/alert_rule.h"
 #include "base/diag.h"
 #include "base/ownership.h"
 #include "export/line_layout.h"
@@ -17,12 +18,15 @@
 
 #define CONFIG_PATH_DEFAULT    "/etc/loris/loris.yaml"
 #define CONFIG_SOCKET_DEFAULT  "/run/loris/loris.sock"
+#define CONFIG_ALERT_STATE     "/var/lib/loris/alerts.state"
 #define CONFIG_PATH_BYTES      4096
 #define CONFIG_TARGETS_MAX     1024
 #define CONFIG_FILES_MAX       256 /* loris.yaml and conf.d together */
+#define CONFIG_PRESETS_MAX     64
 #define CONFIG_FILTER_PIDS_MAX 64
 #define CONFIG_COMM_BYTES      16 /* TASK_COMM_LEN, with the NUL */
 #define CONFIG_UNIT_BYTES      512
+#define CONFIG_PRESET_BYTES    64  /* of a preset's name, with the NUL */
 #define CONFIG_BUDGET_MIN      100 /* millionths of one CPU */
 #define CONFIG_BUDGET_MAX      1000000
 
@@ -47,6 +51,7 @@ struct config_target {
     bool has_error_rule;        /* else error_rule is LORIS_ERROR_NEVER */
     uint8_t error_rule;         /* enum loris_error_rule */
     enum attach_kind attach;
+    bool has_sample;      /* asked for at run time, goes before a preset's: sample_shift is given */
     bool look;            /* asked for at run time: count entries for a moment before measuring */
     uint8_t sample_shift; /* at most one call of 2^shift becomes a sample; 0 .. LORIS_THIN_MAX */
     bool force;
@@ -54,6 +59,24 @@ struct config_target {
     struct config_filter filter;
     uint32_t file; /* where it was written: index into config.files */
     uint32_t line;
+};
+
+/* A preset and who asked for it first. */
+struct config_preset_use {
+    char name[CONFIG_PRESET_BYTES];
+    uint32_t file; /* index into config.files */
+    uint32_t line, column;
+};
+
+/* How alert rules are looked at, and who is told. */
+struct config_alerting {
+    uint64_t interval_ns;          /* between evaluations, 100 ms .. 1 h */
+    uint64_t notice_interval_ns;   /* of one rule, after a few at once; 0 .. 1 d */
+    uint32_t history;              /* changes of state to remember, 1 .. 1000 */
+    bool self;                     /* the agent's own rules, too */
+    bool journal;                  /* tell journald */
+    char file[CONFIG_PATH_BYTES];  /* "-": stdout; empty: none */
+    char state[CONFIG_PATH_BYTES]; /* where state survives a restart; empty: nowhere */
 };
 
 struct config {
@@ -79,7 +102,12 @@ struct config {
 
     struct config_target *targets; /* in the order they were read; owned */
     size_t targets_count;
-    char **files; /* what was read, loris.yaml first; owned */
+    struct config_alerting alerting;
+    struct alert_rule *rules; /* in the order they were read; owned */
+    size_t rules_count;
+    struct config_preset_use *presets; /* in the order they were read; owned */
+    size_t presets_count;
+    char **files; /* what was read, loris.yaml first, presets last; owned */
     size_t files_count;
 };
 
@@ -89,12 +117,15 @@ int config_default(struct config **ret_config) _must_check_;
 /*
  * Reads path, then the *.yaml of conf.d/ in the same folder in name order (strcmp; names that begin
  * with a dot are passed over; no folder is fine). A later file overrides single values and adds
- * targets. An empty file means the defaults. -EINVAL: what is wrong, as FILE:LINE:COLUMN where it
- * has a place; -ENOENT, -EACCES, ...: not readable; -ENOMEM. Reads no more than
- * CONFIG_YAML_BYTES_MAX of a file and never blocks on one.
+ * targets; the targets of the presets they name come last. An empty file means the defaults.
+ * -EINVAL: what is wrong, as FILE:LINE:COLUMN where it has a place; -ENOENT, -EACCES, ...: not
+ * readable; -ENOMEM. Reads no more than CONFIG_YAML_BYTES_MAX of a file and never blocks on one.
  */
 int config_load(const char *path, struct config **ret_config,
                 struct diag *reterr_diag) _must_check_;
+
+/* Takes the path of a file that is about to be read, whatever happens. -ENOMEM */
+int config_add_file(struct config *config, char *path) _must_check_;
 
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "agent/config_alert.h"
+#include "agent/config_preset.h"
 #include "agent/config_target.h"
 #include "agent/config_value.h"
 #include "aggregate/series_table.h"
@@ -21,42 +23,20 @@
 static_assert(SERIES_SLICES_MAX == 60, "the hint of window.slices names it");
 static_assert(LORIS_PROBES_MAX == 8192, "the hint of probes_max names it");
 
-static int read_none_or_text(struct config_reader *reader, const struct config_yaml_node *node,
-                             const struct config_key *key, char *field)
-{
-    const char *text = NULL;
-    int r = config_value_scalar(reader, node, key->expected, &text);
-    if (r < 0)
-        return r;
-    if (strlen(text) >= key->max)
-        return config_value_error(reader, node, "is too long", key->expected);
-    if (text[0] == '\0')
-        return config_value_error(reader, node, "is empty", key->expected);
-    strcpy(field, strcmp(text, "none") == 0 ? "" : text);
-    return 0;
-}
-
 static int read_socket_group(struct config_reader *reader, const struct config_yaml_node *node,
                              void *into)
 {
     struct config *config = into;
-    const struct config_key key = {.max = sizeof(config->socket_group),
-                                   .expected = "the name of a group, or none"};
-    return read_none_or_text(reader, node, &key, config->socket_group);
+    return config_value_none_or_text(reader, node, config->socket_group,
+                                     sizeof(config->socket_group), "the name of a group, or none");
 }
 
 static int read_summaries_path(struct config_reader *reader, const struct config_yaml_node *node,
                                void *into)
 {
     struct config *config = into;
-    const struct config_key key = {.max = sizeof(config->summaries_path),
-                                   .expected = "an absolute path, \"-\" for stdout, or none"};
-    bool is_word = node->kind == CONFIG_YAML_SCALAR &&
-                   (strcmp(node->text, "-") == 0 || strcmp(node->text, "none") == 0);
-    if (node->kind == CONFIG_YAML_SCALAR && !is_word && node->text[0] != '/' &&
-        !config_yaml_is_null(node))
-        return config_value_error(reader, node, "is not an absolute path", key.expected);
-    return read_none_or_text(reader, node, &key, config->summaries_path);
+    return config_value_none_or_lines(reader, node, config->summaries_path,
+                                      sizeof(config->summaries_path));
 }
 
 static int read_summaries_by(struct config_reader *reader, const struct config_yaml_node *node,
@@ -173,6 +153,9 @@ static const struct config_key top_keys[] = {
     {"drain", CONFIG_VALUE_CUSTOM, .read = read_drain},
     {"summaries", CONFIG_VALUE_CUSTOM, .read = read_summaries},
     {"targets", CONFIG_VALUE_CUSTOM, .read = config_target_read_list},
+    {"presets", CONFIG_VALUE_CUSTOM, .read = config_preset_read_list},
+    {"alerting", CONFIG_VALUE_CUSTOM, .read = config_alert_read_settings},
+    {"alerts", CONFIG_VALUE_CUSTOM, .read = config_alert_read_list},
     {.name = NULL},
 };
 
@@ -181,7 +164,7 @@ int config_schema_apply(struct config *config, uint32_t file, const struct confi
 {
     if (!yaml->root || config_yaml_is_null(yaml->root))
         return 0;
-    struct config_target_origin origin = {config, file};
+    struct config_target_origin origin = {.config = config, .file = file};
     struct config_reader reader = {config->files[file], reterr_diag, &origin};
     return config_value_read_mapping(&reader, yaml->root, top_keys, config);
 }

@@ -2,8 +2,10 @@
 #include "agent/config_target.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <string.h>
 
+#include "base/glob.h"
 #include "base/quantity.h"
 
 #define PID_MAX_LIMIT 4194304 /* include/linux/threads.h, 64-bit */
@@ -219,6 +221,8 @@ static int add_target(struct config_reader *reader, const struct config_yaml_nod
     const struct config_target_origin *origin = reader->context;
     struct config *config = origin->config;
     const struct config_target *first = config_target_find(config, target->text);
+    if (first && origin->preset && first->file != origin->file)
+        return 0;
     if (first) {
         int r = config_yaml_error(reader->diag, reader->file, node->place,
                                   "%.160s is watched already", target->text);
@@ -245,10 +249,47 @@ static int add_target(struct config_reader *reader, const struct config_yaml_nod
     return 0;
 }
 
+/* The same function of another file. -ENAMETOOLONG */
+static int retarget(const struct config_target *target, const char *object, const char *path,
+                    struct config_target *ret_target)
+{
+    const char *begin = strchr(target->text, ':') + 1; /* user: or usdt: */
+    *ret_target = *target;
+    int length = snprintf(ret_target->text, sizeof(ret_target->text), "%.*s%s%s",
+                          (int)(begin - target->text), target->text, path, begin + strlen(object));
+    return length < (int)sizeof(ret_target->text) ? 0 : -ENAMETOOLONG;
+}
+
+/* A preset does not know which versions are installed: /usr/lib/postgresql/N/bin/postgres. One that
+ * matches nothing stays as it is, and the refusal tells. */
+static int add_targets(struct config_reader *reader, const struct config_yaml_node *node,
+                       const struct config_target *target)
+{
+    const struct config_target_origin *origin = reader->context;
+    struct target parsed;
+    if (!origin->preset || target_parse(target->text, &parsed, NULL) < 0 ||
+        parsed.object[0] != '/' || !glob_is(parsed.object))
+        return add_target(reader, node, target);
+    glob_t found = {0};
+    int r = glob(parsed.object, GLOB_NOSORT, NULL, &found);
+    if (r == GLOB_NOSPACE)
+        r = diag_set(reader->diag, ENOMEM, "not enough memory for %.160s", target->text);
+    else
+        r = found.gl_pathc == 0 ? add_target(reader, node, target) : 0;
+    for (size_t i = 0; i < found.gl_pathc && r == 0; i++) {
+        struct config_target one;
+        if (retarget(target, parsed.object, found.gl_pathv[i], &one) == 0)
+            r = add_target(reader, node, &one);
+    }
+    globfree(&found);
+    return r;
+}
+
 static int read_target(struct config_reader *reader, const struct config_yaml_node *node)
 {
     const struct config_target_origin *origin = reader->context;
-    struct config_target target = {.file = origin->file, .line = node->place.line};
+    struct config_target target = {
+        .file = origin->file, .line = node->place.line, .optional = origin->preset};
     int r;
     if (node->kind == CONFIG_YAML_MAPPING)
         r = config_value_read_mapping(reader, node, target_keys, &target);
@@ -262,7 +303,7 @@ static int read_target(struct config_reader *reader, const struct config_yaml_no
         diag_hint(reader->diag, "expected a key target:, for example target: kernel:vfs_read");
         return r;
     }
-    return add_target(reader, node, &target);
+    return add_targets(reader, node, &target);
 }
 
 int config_target_read_list(struct config_reader *reader, const struct config_yaml_node *node,

@@ -9,6 +9,7 @@
 struct config_target_origin {
     struct config *config;
     uint32_t file; /* index into config->files */
+    bool preset;   /* its targets are optional, and what is asked for elsewhere already stays */
 };
 
 /* Appends the list's targets to the configuration at `into`; reader->context: the origin. */

@@ -54,6 +54,39 @@ int config_value_scalar(struct config_reader *reader, const struct config_yaml_n
     return 0;
 }
 
+int config_value_none_or_text(struct config_reader *reader, const struct config_yaml_node *node,
+                              char *field, size_t max, const char *expected)
+{
+    const char *text = NULL;
+    int r = config_value_scalar(reader, node, expected, &text);
+    if (r < 0)
+        return r;
+    if (strlen(text) >= max)
+        return config_value_error(reader, node, "is too long", expected);
+    if (text[0] == '\0')
+        return config_value_error(reader, node, "is empty", expected);
+    strcpy(field, strcmp(text, "none") == 0 ? "" : text);
+    return 0;
+}
+
+int config_value_none_or_path(struct config_reader *reader, const struct config_yaml_node *node,
+                              char *field, size_t max, const char *expected)
+{
+    bool has_text = node->kind == CONFIG_YAML_SCALAR && !config_yaml_is_null(node);
+    if (has_text && node->text[0] != '/' && strcmp(node->text, "none") != 0)
+        return config_value_error(reader, node, "is not an absolute path", expected);
+    return config_value_none_or_text(reader, node, field, max, expected);
+}
+
+int config_value_none_or_lines(struct config_reader *reader, const struct config_yaml_node *node,
+                               char *field, size_t max)
+{
+    static const char expected[] = "an absolute path, \"-\" for stdout, or none";
+    if (node->kind == CONFIG_YAML_SCALAR && strcmp(node->text, "-") == 0)
+        return config_value_none_or_text(reader, node, field, max, expected);
+    return config_value_none_or_path(reader, node, field, max, expected);
+}
+
 /* "0.5%", "12 %": at most four decimals, in millionths of the whole. -EINVAL, -ERANGE */
 int config_value_parse_percent(const char *text, uint64_t *ret_millionths)
 {

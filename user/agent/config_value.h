@@ -45,6 +45,16 @@ int config_value_parse_percent(const char *text, uint64_t *ret_millionths) _must
 int config_value_scalar(struct config_reader *reader, const struct config_yaml_node *node,
                         const char *expected, const char **ret_text) _must_check_;
 
+/* A text below max bytes, not empty; the word none gives an empty one. */
+int config_value_none_or_text(struct config_reader *reader, const struct config_yaml_node *node,
+                              char *field, size_t max, const char *expected) _must_check_;
+/* Where lines go: an absolute path, "-" for stdout, none for an empty field. */
+int config_value_none_or_lines(struct config_reader *reader, const struct config_yaml_node *node,
+                               char *field, size_t max) _must_check_;
+/* An absolute path, or none for an empty field. */
+int config_value_none_or_path(struct config_reader *reader, const struct config_yaml_node *node,
+                              char *field, size_t max, const char *expected) _must_check_;
+
 /* "FILE:LINE:COLUMN: key: "text" is not valid" and the hint "expected ..."; returns -EINVAL. */
 int config_value_error(struct config_reader *reader, const struct config_yaml_node *node,
                        const char *problem, const char *expected);

@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/log.h"
 #include "agent/open_call_table.h"
+#include "agent/refusals.h"
 
 #define PREPARE_US 20000
 
@@ -271,16 +272,34 @@ static void print_messages(const struct attach_report *report, int priority)
         log_line(priority, "... and %u more like these", report->messages_held);
 }
 
-static void attach_configured(struct agent *agent, const struct config_target *wanted)
+static void say_repeated(unsigned count)
+{
+    if (count)
+        log_line(LOG_NOTICE, "not watched either, for the same reason: %u more", count);
+}
+
+static void say_refused(const struct config_target *wanted, const struct diag *diag,
+                        struct refusals *refusals)
+{
+    unsigned repeated;
+    if (wanted->optional && !refusals_is_news(refusals, wanted->text, diag, &repeated))
+        return;
+    if (wanted->optional)
+        say_repeated(repeated);
+    bool named = strstr(diag->what, wanted->text);
+    log_line(wanted->optional ? LOG_NOTICE : LOG_WARNING, "not watched: %s%s%s%s%s",
+             named ? "" : wanted->text, named ? "" : ": ", diag->what, diag->hint[0] ? "; " : "",
+             diag->hint);
+}
+
+static void attach_configured(struct agent *agent, const struct config_target *wanted,
+                              struct refusals *refusals)
 {
     struct diag diag = {0};
     _cleanup_(attach_report_done) struct attach_report report = {0};
     int error = targets_attach(agent, wanted, &report, &diag);
-    bool named = strstr(diag.what, wanted->text);
     if (error)
-        log_line(wanted->optional ? LOG_NOTICE : LOG_WARNING, "not watched: %s%s%s%s%s",
-                 named ? "" : wanted->text, named ? "" : ": ", diag.what, diag.hint[0] ? "; " : "",
-                 diag.hint);
+        say_refused(wanted, &diag, refusals);
     else
         log_line(LOG_INFO, "%s is watched: %u probe%s", wanted->text, report.attached,
                  report.attached == 1 ? "" : "s");
@@ -290,8 +309,10 @@ static void attach_configured(struct agent *agent, const struct config_target *w
 
 void targets_attach_configured(struct agent *agent)
 {
+    struct refusals refusals = {0};
     for (size_t i = 0; i < agent->config->targets_count; i++)
-        attach_configured(agent, &agent->config->targets[i]);
+        attach_configured(agent, &agent->config->targets[i], &refusals);
+    say_repeated(refusals.repeated);
 }
 
 /* --- units that come and go ------------------------------------------------------------------- */
@@ -307,7 +328,7 @@ static int on_retry(sd_event_source *source, void *context)
         uint32_t level;
         if (waits_for_unit(agent->targets[i]) &&
             !cgroup_units_find(agent->units, wanted.filter.unit, &cgroup_id, &level))
-            attach_configured(agent, &wanted);
+            attach_configured(agent, &wanted, &(struct refusals){0});
     }
     return 0;
 }
@@ -367,9 +388,11 @@ void targets_reload(struct agent *agent, const struct config *fresh)
             log_line(LOG_INFO, "%s is no longer watched, or differently", text);
         targets_detach(agent, text);
     }
+    struct refusals refusals = {0};
     for (size_t i = 0; i < fresh->targets_count; i++)
         if (!find_target(agent, fresh->targets[i].text))
-            attach_configured(agent, &fresh->targets[i]);
+            attach_configured(agent, &fresh->targets[i], &refusals);
+    say_repeated(refusals.repeated);
 }
 
 void targets_done(struct agent *agent)

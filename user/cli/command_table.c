@@ -91,7 +91,8 @@ const struct command command_table[] = {
                     "loris watch user:libc.so.6:malloc -p 4711 -d 10s\n"
                     "loris watch 'kernel:vfs_*' -i 1s --by none --json\n"
                     "loris watch user:libc.so.6:malloc --sample 1/128 --budget none -d 10s\n"
-                    "loris watch user:libsqlite3.so.0:sqlite3_step -- sqlite3 my.db 'select 1'\n",
+                    "loris watch user:libsqlite3.so.0:sqlite3_step -- sqlite3 my.db 'select 1'\n"
+                    "loris watch preset:postgres-client preset:tls -d 30s --by process\n",
         .options = watch_options,
         .run = command_watch,
     },
@@ -128,8 +129,10 @@ const struct command command_table[] = {
         .arguments_max = 1,
         .summary = "what could be watched",
         .description = "Finds kernel functions, symbols of an object or a running process,\n"
-                       "syscalls, spans and marks. Needs no running agent.",
+                       "syscalls, spans and marks; presets (preset:*), which are named sets of\n"
+                       "targets, and what is in one (preset:NAME). Needs no running agent.",
         .examples = "loris list 'syscall:open*'\n"
+                    "loris list 'preset:*'\n"
                     "loris list 'user:libc.so.6:mem*' --placement\n"
                     "loris list 'user:pid:4711:*' --limit 50\n",
         .options = list_options,

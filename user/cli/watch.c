@@ -16,9 +16,10 @@
 #include "cli/series_view.h"
 #include "cli/watch_plan.h"
 
-#define NS_PER_MS   1000000u
-#define WAIT_MAX_MS 60000
-#define HOT_WAIT_MS 100
+#define NS_PER_MS     1000000u
+#define WAIT_MAX_MS   60000
+#define HOT_WAIT_MS   100
+#define HOT_LINES_MAX 8
 
 struct watch {
     const struct invocation *invocation;
@@ -297,7 +298,9 @@ static int begin(struct watch *watch)
 /* "user:libc.so.6:malloc: 2.1 M calls/s in 3 processes, about 190 % of a CPU; ..." */
 static void warn_hot(struct watch *watch, const json_t *series)
 {
-    for (size_t i = 0; i < json_array_size(watch->hot); i++) {
+    const size_t all = json_array_size(watch->hot);
+    const size_t told = all > HOT_LINES_MAX ? HOT_LINES_MAX : all;
+    for (size_t i = 0; i < told; i++) {
         const json_t *hot = json_array_get(watch->hot, i);
         const char *probe = json_field_string(hot, "probe");
         char rate[16], processes[48] = "";
@@ -311,6 +314,8 @@ static void warn_hot(struct watch *watch, const json_t *series)
         message_say("%s: %s calls/s%s, about %.3g %% of a CPU; %s", probe, rate, processes,
                     100 * json_field_number(hot, "cost"), json_field_string(hot, "setting"));
     }
+    if (all > told) /* hundreds of system calls share what they cost */
+        message_say("... and %zu more like these", all - told);
     if (json_array_size(watch->hot) > 0 && !invocation_has(watch->invocation, OPTION_BUDGET))
         message_hint("--budget 10%% or --budget none spends more on detail");
 }
