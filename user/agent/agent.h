@@ -47,6 +47,7 @@ struct agent_probe {
 };
 
 struct agent_mark;
+struct attach_survey;
 struct folder_watch;
 
 struct agent {
@@ -76,6 +77,7 @@ struct agent {
     struct varlink_server *server;
     struct line_file *summaries;
     struct agent_mark *marks;
+    struct attach_survey *survey; /* made by the first Doctor */
     struct folder_watch *folders;
     size_t folders_count;
 
