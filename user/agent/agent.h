@@ -46,6 +46,18 @@ struct agent_probe {
     double rate_per_s;
 };
 
+/* Who holds memory; memory.h. */
+enum memory_owner {
+    MEMORY_KERNEL_MAPS,
+    MEMORY_KERNEL_THREADS,
+    MEMORY_SERIES,
+    MEMORY_PROCESSES,
+    MEMORY_UNITS,
+    MEMORY_COUNTERS,
+    MEMORY_PROGRAM, /* what no other owner has */
+    MEMORY_OWNERS,
+};
+
 struct agent_mark;
 struct attach_survey;
 struct folder_watch;
@@ -96,6 +108,8 @@ struct agent {
     double cpu_ratio;           /* that the agent took between the last two, of one CPU */
     uint64_t wakeups;           /* by half-full rings and logs */
     uint64_t memory_used;       /* at the last upkeep */
+    uint64_t memory_peak;       /* the most that any look found, and of each owner */
+    uint64_t owner_peaks[MEMORY_OWNERS];
     uint64_t map_bytes;         /* of all kernel maps, then: reading it takes a file for each */
     uint64_t unknown_latencies; /* records of probes that do not exist */
 };
