@@ -65,6 +65,7 @@ void agent_free(struct agent *agent)
     cgroup_units_free(agent->units);
     kernel_side_free(agent->kernel);
     free(agent->probe_states);
+    free(agent->survey);
     config_free(agent->config);
     sd_event_unref(agent->event);
     free(agent);

@@ -46,7 +46,20 @@ struct agent_probe {
     double rate_per_s;
 };
 
+/* Who holds memory; memory.h. */
+enum memory_owner {
+    MEMORY_KERNEL_MAPS,
+    MEMORY_KERNEL_THREADS,
+    MEMORY_SERIES,
+    MEMORY_PROCESSES,
+    MEMORY_UNITS,
+    MEMORY_COUNTERS,
+    MEMORY_PROGRAM, /* what no other owner has */
+    MEMORY_OWNERS,
+};
+
 struct agent_mark;
+struct attach_survey;
 struct folder_watch;
 
 struct agent {
@@ -76,6 +89,7 @@ struct agent {
     struct varlink_server *server;
     struct line_output *summaries;
     struct agent_mark *marks;
+    struct attach_survey *survey; /* made by the first Doctor */
     struct folder_watch *folders;
     size_t folders_count;
 
@@ -94,6 +108,8 @@ struct agent {
     double cpu_ratio;           /* that the agent took between the last two, of one CPU */
     uint64_t wakeups;           /* by half-full rings and logs */
     uint64_t memory_used;       /* at the last upkeep */
+    uint64_t memory_peak;       /* the most that any look found, and of each owner */
+    uint64_t owner_peaks[MEMORY_OWNERS];
     uint64_t map_bytes;         /* of all kernel maps, then: reading it takes a file for each */
     uint64_t unknown_latencies; /* records of probes that do not exist */
 };

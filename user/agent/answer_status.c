@@ -2,6 +2,7 @@
 /* Status and OpenCalls: what is attached, what it costs, where every call went. */
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -112,66 +113,76 @@ static void write_refused(struct json_writer *json, const struct agent_target *t
     json_end_object(json);
 }
 
-static void write_owner(struct json_writer *json, const char *owner, uint64_t bytes,
-                        uint64_t entries)
-{
-    json_begin_object(json, NULL);
-    json_string_z(json, "owner", owner);
-    json_u64(json, "bytes", bytes);
-    if (entries)
-        json_u64(json, "entries", entries);
-    json_end_object(json);
-}
-
 static void write_memory(struct agent *agent, struct json_writer *json)
 {
-    uint64_t resident = memory_resident_bytes();
-    uint64_t known = 0;
+    struct memory_figures figures[MEMORY_OWNERS];
+    uint64_t used = memory_by_owner(agent, figures);
+    json_u64(json, "memory_budget", agent->config->memory_budget_bytes);
+    json_u64(json, "memory_used", used);
     json_begin_array(json, "memory");
-    if (agent->kernel) {
-        write_owner(json, "kernel maps", agent->map_bytes, 0);
-        if (agent->counters)
-            write_owner(json, "threads in kernel", kernel_counters_storage_bytes(agent->counters),
-                        0);
-        struct series_table_figures series = series_table_figures(agent->series);
-        struct process_table_figures processes = process_table_figures(agent->processes);
-        uint64_t units = cgroup_units_bytes(agent->units);
-        uint64_t counters = kernel_counters_bytes(agent->counters);
-        write_owner(json, "series", series.bytes, series.series_count);
-        write_owner(json, "processes", processes.bytes, processes.processes);
-        write_owner(json, "units", units, 0);
-        write_owner(json, "counters", counters, 0);
-        known = series.bytes + processes.bytes + units + counters;
+    for (unsigned i = 0; i < MEMORY_OWNERS; i++) {
+        if (!figures[i].peak)
+            continue;
+        json_begin_object(json, NULL);
+        json_string_z(json, "owner", memory_owner_name((enum memory_owner)i));
+        json_u64(json, "bytes", figures[i].bytes);
+        if (figures[i].entries)
+            json_u64(json, "entries", figures[i].entries);
+        json_u64(json, "peak", figures[i].peak);
+        if (figures[i].limit)
+            json_u64(json, "limit", figures[i].limit);
+        json_end_object(json);
     }
-    write_owner(json, "program", resident > known ? resident - known : 0, 0);
     json_end_array(json);
+    json_u64(json, "memory_peak", agent->memory_peak);
 }
 
-static void write_cache(struct json_writer *json, const char *name, uint64_t entries,
-                        uint64_t bytes, uint64_t hits, uint64_t misses, uint64_t evicted)
+/* What a cache did since the start. */
+struct cache_figures {
+    const char *name;
+    uint64_t entries, bytes, hits, misses, evicted;
+    uint64_t limit, limit_bytes; /* of entries, or of bytes; 0: the other */
+};
+
+static void write_cache(struct json_writer *json, const struct cache_figures *cache)
 {
     json_begin_object(json, NULL);
-    json_string_z(json, "name", name);
-    json_u64(json, "entries", entries);
-    json_u64(json, "bytes", bytes);
-    json_u64(json, "hits", hits);
-    json_u64(json, "misses", misses);
-    if (hits + misses)
-        json_double(json, "hit_ratio", (double)hits / (double)(hits + misses), 4);
-    json_u64(json, "evicted", evicted);
+    json_string_z(json, "name", cache->name);
+    json_u64(json, "entries", cache->entries);
+    json_u64(json, "bytes", cache->bytes);
+    json_u64(json, "hits", cache->hits);
+    json_u64(json, "misses", cache->misses);
+    if (cache->hits + cache->misses)
+        json_double(json, "hit_ratio", (double)cache->hits / (double)(cache->hits + cache->misses),
+                    4);
+    json_u64(json, "evicted", cache->evicted);
+    if (cache->limit)
+        json_u64(json, "limit", cache->limit);
+    if (cache->limit_bytes)
+        json_u64(json, "limit_bytes", cache->limit_bytes);
     json_end_object(json);
 }
 
-static void write_caches(struct agent *agent, struct json_writer *json)
+static void write_caches(const struct agent *agent, struct json_writer *json)
 {
     json_begin_array(json, "caches");
-    if (agent->series) {
+    if (agent->series && agent->processes && agent->units) {
         struct series_table_figures series = series_table_figures(agent->series);
         struct process_table_figures processes = process_table_figures(agent->processes);
-        write_cache(json, "series", series.series_count, series.bytes, series.hits, series.misses,
-                    series.folded_evicted);
-        write_cache(json, "processes", processes.processes, processes.bytes, processes.hits,
-                    processes.misses, processes.forgotten);
+        struct cgroup_units_figures units = cgroup_units_figures(agent->units);
+        const struct cache_figures caches[] = {
+            {"series", series.series_count, series.bytes, series.hits, series.misses,
+             series.folded_evicted, 0, series.max_bytes},
+            {"processes", processes.processes, processes.bytes - processes.names_bytes,
+             processes.hits, processes.misses, processes.forgotten, processes.max_processes, 0},
+            {"units", units.cgroups, units.bytes, units.hits, units.misses, units.forgotten,
+             units.max_cgroups, 0},
+            /* Never evicted: what finds no room is called (other), each time anew. */
+            {"names", processes.names, processes.names_bytes, processes.names_hit,
+             processes.names + processes.names_refused, 0, processes.max_names, 0},
+        };
+        for (size_t i = 0; i < sizeof(caches) / sizeof(caches[0]); i++)
+            write_cache(json, &caches[i]);
     }
     json_end_array(json);
 }
@@ -195,65 +206,112 @@ static void write_drain(struct agent *agent, struct json_writer *json)
     json_u64(json, "longest_us", figures.longest_ns / 1000);
     json_double(json, "fill_ratio_peak", figures.fill_peak, 4);
     json_u64(json, "rare_lost", rare.ring_full);
+    if (figures.passes)
+        json_double(
+            json, "records_per_drain",
+            (double)(figures.events.latencies + figures.events.rare) / (double)figures.passes, 4);
     json_end_object(json);
 }
 
-/* Health in one word, and why: ok, or degraded by what was lost or could not be attached. */
-static void write_health(struct agent *agent, struct json_writer *json)
+/* --- health ---------------------------------------------------------------------------------- */
+
+/* Why it is not ok, and for each reason what to do; two arrays, so that the first stays what it
+ * always was. */
+struct health {
+    struct text reasons_text, remedies_text;
+    struct json_writer reasons, remedies;
+    unsigned count;
+};
+
+static void health_done(struct health *health)
 {
-    struct text reasons_text = {0};
-    struct json_writer reasons = {.text = &reasons_text};
-    unsigned count = 0;
+    text_done(&health->reasons_text);
+    text_done(&health->remedies_text);
+}
+
+static void _printf_(3, 4)
+    add_reason(struct health *health, const char *remedy, const char *format, ...)
+{
     char line[2 * TARGET_TEXT_MAX + 64];
-    json_begin_array(&reasons, NULL);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    json_string_z(&health->reasons, NULL, line);
+    json_string_z(&health->remedies, NULL, remedy);
+    health->count++;
+}
+
+static void look_at_targets(const struct agent *agent, struct health *health)
+{
     for (size_t i = 0; i < agent->targets_count; i++) {
         const struct agent_target *target = agent->targets[i];
         if (target->attached || target->wanted.optional)
             continue;
-        snprintf(line, sizeof(line), "%s is not watched: %s", target->wanted.text,
-                 target->refusal.what);
-        json_string_z(&reasons, NULL, line);
-        count++;
+        add_reason(health,
+                   target->refusal.hint[0] ? target->refusal.hint
+                                           : "loris doctor tells what can be attached here",
+                   "%s is not watched: %s", target->wanted.text, target->refusal.what);
     }
-    uint64_t used = memory_used_bytes(agent);
-    if (used > agent->config->memory_budget_bytes) {
-        snprintf(line, sizeof(line), "memory is over its budget");
-        json_string_z(&reasons, NULL, line);
-        count++;
-    }
+}
+
+static void look_at_budgets(const struct agent *agent, struct health *health)
+{
     double budget = agent->config->overhead_budget_ratio;
-    if (agent->steer && steer_total_cost(agent->steer) > budget) {
-        snprintf(line, sizeof(line), "the probes cost %.2f %% of a CPU, over the budget of %.2f %%",
-                 100 * steer_total_cost(agent->steer), 100 * budget);
-        json_string_z(&reasons, NULL, line);
-        count++;
-    }
+    if (memory_used_bytes(agent) > agent->config->memory_budget_bytes)
+        add_reason(health, "loris status --memory tells who holds it; raise memory_budget",
+                   "memory is over its budget");
+    if (agent->steer && steer_total_cost(agent->steer) > budget)
+        add_reason(health,
+                   "loris status --probes tells which probes cost most; watch less, or raise "
+                   "overhead_budget",
+                   "the probes cost %.2f %% of a CPU, over the budget of %.2f %%",
+                   100 * steer_total_cost(agent->steer), 100 * budget);
+}
+
+static void look_at_losses(const struct agent *agent, struct health *health)
+{
     struct loris_rare_ledger rare = {0};
-    if (agent->counters && kernel_counters_rare(agent->counters, &rare) == 0 &&
-        rare.ring_full * FORGOTTEN_SHARE > rare.submitted) {
-        snprintf(line, sizeof(line), "%llu process events were lost: some names are missing",
-                 (unsigned long long)rare.ring_full);
-        json_string_z(&reasons, NULL, line);
-        count++;
-    }
-    if (rare.follow_failed) {
-        snprintf(line, sizeof(line), "%llu children could not be followed by a filter",
-                 (unsigned long long)rare.follow_failed);
-        json_string_z(&reasons, NULL, line);
-        count++;
-    }
-    struct text output = {0};
+    if (!agent->counters || kernel_counters_rare(agent->counters, &rare))
+        return;
+    if (rare.ring_full * FORGOTTEN_SHARE > rare.submitted)
+        add_reason(health, "set a larger rings.rare, and restart the agent",
+                   "%llu process events were lost: some names are missing",
+                   (unsigned long long)rare.ring_full);
+    if (rare.follow_failed)
+        add_reason(health, "narrow the filter: it follows more processes than it has room for",
+                   "%llu children could not be followed by a filter",
+                   (unsigned long long)rare.follow_failed);
+}
+
+static void look_at_outputs(const struct agent *agent, struct health *health)
+{
+    _cleanup_text_ struct text failing = {0};
     if (agent->summaries)
-        line_output_describe_failure(agent->summaries, &output);
-    if (output.length) {
-        json_string_z(&reasons, NULL, output.bytes);
-        count++;
-    }
-    text_done(&output);
-    json_end_array(&reasons);
-    json_string_z(json, "health", count ? "degraded" : "ok");
-    json_raw(json, "reasons", reasons_text.failed ? "[]" : reasons_text.bytes);
-    text_done(&reasons_text);
+        line_output_describe_failure(agent->summaries, &failing);
+    if (failing.length)
+        add_reason(health, "make room, or let the agent write there; it tries again by itself",
+                   "%s", failing.bytes);
+}
+
+/* In one word: ok, or degraded by what was lost or could not be attached. */
+static void write_health(const struct agent *agent, struct json_writer *json)
+{
+    _cleanup_(health_done) struct health health = {0};
+    health.reasons.text = &health.reasons_text;
+    health.remedies.text = &health.remedies_text;
+    json_begin_array(&health.reasons, NULL);
+    json_begin_array(&health.remedies, NULL);
+    look_at_targets(agent, &health);
+    look_at_budgets(agent, &health);
+    look_at_losses(agent, &health);
+    look_at_outputs(agent, &health);
+    json_end_array(&health.reasons);
+    json_end_array(&health.remedies);
+    json_string_z(json, "health", health.count ? "degraded" : "ok");
+    bool failed = health.reasons_text.failed || health.remedies_text.failed;
+    json_raw(json, "reasons", failed ? "[]" : health.reasons_text.bytes);
+    json_raw(json, "remedies", failed ? "[]" : health.remedies_text.bytes);
 }
 
 static void write_attach_kinds(struct agent *agent, struct json_writer *json)
@@ -328,8 +386,6 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
     json_i64(json, "pid", getpid());
     json_double(json, "uptime_s", (double)(agent_now_ns() - agent->started_ns) / 1e9, 9);
     json_double(json, "cpu_s", agent_cpu_s(), 9);
-    json_u64(json, "memory_budget", agent->config->memory_budget_bytes);
-    json_u64(json, "memory_used", memory_used_bytes(agent));
     write_memory(agent, json);
     write_caches(agent, json);
     write_drain(agent, json);

@@ -12,6 +12,7 @@ void answer_open_calls(struct varlink_call *call, const json_t *parameters, void
 void answer_write_placement(struct json_writer *json, const struct placement *placement);
 void answer_list(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_attach(struct varlink_call *call, const json_t *parameters, void *context);
+void answer_doctor(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_detach(struct varlink_call *call, const json_t *parameters, void *context);
 
 /* Reads an optional parameter; absent keeps the default. False: it has the wrong type or range,

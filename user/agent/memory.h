@@ -8,5 +8,14 @@
 uint64_t memory_resident_bytes(void);
 /* Resident bytes and kernel maps. */
 uint64_t memory_used_bytes(const struct agent *agent);
+
+struct memory_figures {
+    uint64_t bytes, peak;
+    uint64_t entries;
+    uint64_t limit; /* in bytes, of the owner itself; 0: what the others leave of the budget */
+};
+const char *memory_owner_name(enum memory_owner owner);
+/* Their bytes add up to what is returned. Raises the peaks. */
+uint64_t memory_by_owner(struct agent *agent, struct memory_figures figures[MEMORY_OWNERS]);
 /* Measures, and gives the series table what is left of the budget. */
 void memory_steer(struct agent *agent);

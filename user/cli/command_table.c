@@ -123,6 +123,21 @@ const struct command command_table[] = {
         .run = command_status,
     },
     {
+        .name = "doctor",
+        .arguments = "",
+        .summary = "what of this machine keeps loris from working, and what to do",
+        .description =
+            "Checks the kernel, rights, ways to attach (each is tried and taken away again),\n"
+            "hazards, limits and configuration, one by one: ok, absent (loris does without),\n"
+            "warning, fail or unknown. Asks the running agent; without one, an agent of its own,\n"
+            "which needs root. The exit status is 0 when loris can work, 1 when something that\n"
+            "was asked for cannot, 4 when that shows as root only.",
+        .examples = "loris doctor\n"
+                    "loris doctor --json | jq -r 'select(.result != \"ok\") | .check'\n",
+        .options = no_options,
+        .run = command_doctor,
+    },
+    {
         .name = "list",
         .arguments = "PATTERN",
         .arguments_min = 1,

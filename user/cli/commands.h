@@ -8,6 +8,7 @@
 int command_watch(const struct invocation *invocation);
 int command_stats(const struct invocation *invocation);
 int command_status(const struct invocation *invocation);
+int command_doctor(const struct invocation *invocation);
 int command_list(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
 int command_check_config(const struct invocation *invocation);

@@ -25,25 +25,33 @@ static void append_clean(struct text *out, const char *string)
     text_append_string(out, clean);
 }
 
-static void print_list(const json_t *strings, const char *before, struct text *out)
+static void print_reasons(const json_t *reply, struct text *out)
 {
-    for (size_t i = 0; i < json_array_size(strings); i++) {
-        const char *string = json_string_value(json_array_get(strings, i));
-        text_append_string(out, before);
-        append_clean(out, string ? string : "");
+    const json_t *reasons = json_object_get(reply, "reasons");
+    const json_t *remedies = json_object_get(reply, "remedies");
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const char *reason = json_string_value(json_array_get(reasons, i));
+        const char *remedy = json_string_value(json_array_get(remedies, i));
+        text_append_string(out, "  ");
+        append_clean(out, reason ? reason : "");
+        if (remedy && *remedy) {
+            text_append_string(out, "\n    hint: ");
+            append_clean(out, remedy);
+        }
         text_append(out, "\n", 1);
     }
 }
 
 static void print_agent(const json_t *reply, struct text *out)
 {
-    char uptime[16], cpu[16], used[16], budget[16];
+    char uptime[16], cpu[16], used[16], budget[16], peak[16];
     double uptime_s = json_field_number(reply, "uptime_s");
     double cpu_s = json_field_number(reply, "cpu_s");
     format_duration(uptime_s > 0.0 && uptime_s < 1e9 ? (uint64_t)(uptime_s * NS_PER_S) : 0, uptime);
     format_duration(cpu_s > 0.0 && cpu_s < 1e9 ? (uint64_t)(cpu_s * NS_PER_S) : 0, cpu);
     format_bytes(json_field_u64(reply, "memory_used"), used);
     format_bytes(json_field_u64(reply, "memory_budget"), budget);
+    format_bytes(json_field_u64(reply, "memory_peak"), peak);
     text_append_string(out, "agent     lorisd ");
     append_clean(out, json_field_string(reply, "version"));
     text_append_format(out, ", pid %llu, up %s, %s of CPU",
@@ -52,7 +60,8 @@ static void print_agent(const json_t *reply, struct text *out)
         text_append_format(out, " (%.2f %%)", 100.0 * cpu_s / uptime_s);
     text_append_string(out, "\nkernel    ");
     append_clean(out, json_field_string(reply, "kernel"));
-    text_append_format(out, "\nmemory    %s of %s\n", used, budget);
+    text_append_format(out, "\nmemory    %s of %s, at most %s since the start\n", used, budget,
+                       peak);
 }
 
 static void print_probes(const json_t *reply, struct text *out)
@@ -60,7 +69,8 @@ static void print_probes(const json_t *reply, struct text *out)
     char number[32];
     const json_t *kinds = json_object_get(reply, "attach_kinds");
     series_view_format_exact(json_field_u64(reply, "probes_attached"), number);
-    text_append_format(out, "probes    %s attached; this kernel takes: ", number);
+    text_append_format(out, "probes    %s attached%s", number,
+                       json_array_size(kinds) > 0 ? ", through " : "");
     for (size_t i = 0; i < json_array_size(kinds); i++) {
         const char *kind = json_string_value(json_array_get(kinds, i));
         text_append_string(out, i > 0 ? ", " : "");
@@ -89,19 +99,33 @@ static void print_refused(const json_t *probes, struct text *out)
     }
 }
 
+static void append_exact(struct text *out, const char *before, uint64_t number, const char *after)
+{
+    char digits[32];
+    series_view_format_exact(number, digits);
+    text_append_format(out, "%s%s%s", before, digits, after);
+}
+
 static void print_drain(const json_t *drain, struct text *out)
 {
-    char records[32], drains[32], longest[16];
+    char longest[16], last[16];
     if (!json_is_object(drain))
         return;
-    series_view_format_exact(json_field_u64(drain, "records"), records);
-    series_view_format_exact(json_field_u64(drain, "drains"), drains);
     format_duration(json_field_u64(drain, "longest_us") * NS_PER_US, longest);
+    format_duration(json_field_u64(drain, "last_us") * NS_PER_US, last);
+    text_append_format(out, "drain     every %.0f ms", json_field_number(drain, "interval_ms"));
+    append_exact(out, "; ", json_field_u64(drain, "records"), " records");
+    append_exact(out, " in ", json_field_u64(drain, "drains"), " drains");
+    if (json_field_has(drain, "records_per_drain"))
+        text_append_format(out, ", %.0f each", json_field_number(drain, "records_per_drain"));
     text_append_format(out,
-                       "drain     every %.0f ms; %s records in %s drains, the longest %s; "
-                       "rings %.0f %% full at most\n",
-                       json_field_number(drain, "interval_ms"), records, drains, longest,
-                       100.0 * json_field_number(drain, "fill_ratio_peak"));
+                       "\n          the longest took %s, the last %s; logs were %.0f %% full "
+                       "at most",
+                       longest, last, 100.0 * json_field_number(drain, "fill_ratio_peak"));
+    append_exact(out, "\n          woken ", json_field_u64(drain, "wakeups"),
+                 " times by full logs");
+    append_exact(out, "; lost ", json_field_u64(drain, "rare_lost"), " process events");
+    append_exact(out, ", ", json_field_u64(drain, "malformed"), " broken records\n");
 }
 
 #define STEPS_SHOWN 5
@@ -147,7 +171,7 @@ static void print_status(const struct invocation *invocation, const json_t *repl
     unsigned width = output_width(output);
     append_clean(out, json_field_string(reply, "health"));
     text_append(out, "\n", 1);
-    print_list(json_object_get(reply, "reasons"), "  ", out);
+    print_reasons(reply, out);
     print_agent(reply, out);
     print_probes(reply, out);
     print_refused(json_object_get(reply, "probes"), out);

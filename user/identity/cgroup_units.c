@@ -33,6 +33,9 @@ struct cgroup_units {
     uint64_t hash_seed;
     uint64_t bytes;
     uint64_t added;
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t forgotten;
     struct cgroup *newest;
     struct cgroup *oldest;
     char unknown[UNKNOWN_BYTES];
@@ -154,10 +157,12 @@ int cgroup_units_add(struct cgroup_units *units, uint64_t cgroup_id, const char 
     memcpy(cgroup->strings + cgroup->unit_offset, unit, unit_bytes);
 
     struct cgroup *known = find_by_id(units, cgroup_id);
-    if (known)
+    if (known) {
         forget(units, known);
-    else if (units->count == units->max_cgroups)
+    } else if (units->count == units->max_cgroups) {
         forget(units, units->oldest);
+        units->forgotten++;
+    }
     struct cgroup **bucket = bucket_of(units, cgroup_id);
     cgroup->chain = *bucket;
     *bucket = cgroup;
@@ -191,10 +196,12 @@ const char *cgroup_units_name(struct cgroup_units *units, uint64_t cgroup_id)
 {
     struct cgroup *cgroup = find_by_id(units, cgroup_id);
     if (!cgroup) {
+        units->misses++;
         snprintf(units->unknown, sizeof(units->unknown), "cgroup:%llu",
                  (unsigned long long)cgroup_id);
         return units->unknown;
     }
+    units->hits++;
     if (cgroup != units->newest) {
         unlink_order(units, cgroup);
         append_newest(units, cgroup);
@@ -222,9 +229,16 @@ int cgroup_units_find(const struct cgroup_units *units, const char *unit, uint64
     return 0;
 }
 
-uint64_t cgroup_units_bytes(const struct cgroup_units *units)
+struct cgroup_units_figures cgroup_units_figures(const struct cgroup_units *units)
 {
-    return units->bytes;
+    return (struct cgroup_units_figures){
+        .cgroups = units->count,
+        .max_cgroups = units->max_cgroups,
+        .bytes = units->bytes,
+        .hits = units->hits,
+        .misses = units->misses,
+        .forgotten = units->forgotten,
+    };
 }
 
 struct component {

@@ -30,7 +30,13 @@ const char *cgroup_units_name(struct cgroup_units *units, uint64_t cgroup_id);
  * shallowest, of these the newest. O(cgroups). -ENOENT. */
 int cgroup_units_find(const struct cgroup_units *units, const char *unit, uint64_t *ret_cgroup_id,
                       uint32_t *ret_level) _must_check_;
-uint64_t cgroup_units_bytes(const struct cgroup_units *units);
+
+struct cgroup_units_figures {
+    uint64_t cgroups, max_cgroups, bytes;
+    uint64_t hits, misses; /* of cgroup_units_name */
+    uint64_t forgotten;    /* to make room; not those that were removed or came anew */
+};
+struct cgroup_units_figures cgroup_units_figures(const struct cgroup_units *units);
 
 /*
  * Pure: the name of a path. The last path component that ends in .service, .scope, .socket,

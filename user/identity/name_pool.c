@@ -31,6 +31,7 @@ struct name_pool {
     uint64_t hash_seed;
     uint64_t bytes;
     uint64_t refused;
+    uint64_t hits;
 };
 
 int name_pool_new(uint32_t max_names, uint64_t hash_seed, struct name_pool **ret_pool)
@@ -122,8 +123,10 @@ uint32_t name_pool_intern(struct name_pool *pool, const char *name)
         return NAME_POOL_OTHER;
     size_t length = strlen(clean);
     uint32_t *slot = find_slot(pool, clean, length);
-    if (*slot != EMPTY_SLOT)
+    if (*slot != EMPTY_SLOT) {
+        pool->hits++;
         return *slot;
+    }
     if (pool->count == pool->max_names)
         goto refused;
     if (pool->count >= pool->slot_count / 4 * 3) {
@@ -160,4 +163,9 @@ uint64_t name_pool_bytes(const struct name_pool *pool)
 uint64_t name_pool_refused(const struct name_pool *pool)
 {
     return pool->refused;
+}
+
+uint64_t name_pool_hits(const struct name_pool *pool)
+{
+    return pool->hits;
 }

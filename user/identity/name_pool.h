@@ -28,3 +28,4 @@ const char *name_pool_name(const struct name_pool *pool, uint32_t id);
 uint32_t name_pool_count(const struct name_pool *pool); /* with "(other)" */
 uint64_t name_pool_bytes(const struct name_pool *pool);
 uint64_t name_pool_refused(const struct name_pool *pool); /* names that became "(other)" */
+uint64_t name_pool_hits(const struct name_pool *pool);    /* names that were there already */

@@ -70,6 +70,8 @@ int process_table_new(const struct process_table_config *config, struct process_
     if (!table)
         return -ENOMEM;
     table->max_processes = config->max_processes;
+    table->figures.max_processes = config->max_processes;
+    table->figures.max_names = 2ull * config->max_names;
     table->hash_seed = config->hash_seed;
     table->used = 1;
     table->slot_count = SLOTS_FIRST;
@@ -380,7 +382,9 @@ struct process_table_figures process_table_figures(const struct process_table *t
     struct process_table_figures figures = table->figures;
     figures.processes = table->count;
     figures.names = name_pool_count(table->comms) - 1 + name_pool_count(table->units) - 1;
-    figures.bytes += name_pool_bytes(table->comms) + name_pool_bytes(table->units);
+    figures.names_bytes = name_pool_bytes(table->comms) + name_pool_bytes(table->units);
+    figures.bytes += figures.names_bytes;
     figures.names_refused = name_pool_refused(table->comms) + name_pool_refused(table->units);
+    figures.names_hit = name_pool_hits(table->comms) + name_pool_hits(table->units);
     return figures;
 }

@@ -35,6 +35,8 @@ struct process_table_figures {
     uint64_t hits, misses;  /* of process_table_find */
     uint64_t forgotten;     /* evicted before they exited */
     uint64_t names_refused; /* updates whose comm or unit became "(other)" */
+    uint64_t names_hit;     /* updates whose comm or unit was known */
+    uint64_t max_processes, max_names, names_bytes;
 };
 
 /* 68 to 76 bytes a process, in steps, and the names. A table never shrinks. */

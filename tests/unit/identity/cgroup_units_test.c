@@ -98,10 +98,10 @@ static void learns_and_replaces_names(void **state)
     assert_string_equal(cgroup_units_name(units, 1), "/");
     assert_string_equal(cgroup_units_name(units, 2), "redis.service");
     assert_string_equal(cgroup_units_name(units, 3), "/plain/folder");
-    uint64_t bytes = cgroup_units_bytes(units);
+    uint64_t bytes = cgroup_units_figures(units).bytes;
     add(units, 2, "/system.slice/nginx.service");
     assert_string_equal(cgroup_units_name(units, 2), "nginx.service");
-    assert_true(cgroup_units_bytes(units) == bytes);
+    assert_true(cgroup_units_figures(units).bytes == bytes);
 }
 
 static void forgets_the_least_recently_used(void **state)
@@ -112,17 +112,23 @@ static void forgets_the_least_recently_used(void **state)
     add(units, 2, "/b");
     add(units, 3, "/c");
     cgroup_units_name(units, 1);
-    uint64_t bytes = cgroup_units_bytes(units);
+    uint64_t bytes = cgroup_units_figures(units).bytes;
     add(units, 4, "/d");
-    assert_true(cgroup_units_bytes(units) == bytes);
+    assert_true(cgroup_units_figures(units).bytes == bytes);
     assert_string_equal(cgroup_units_name(units, 1), "/a");
     assert_string_equal(cgroup_units_name(units, 2), "cgroup:2");
     assert_string_equal(cgroup_units_name(units, 3), "/c");
     for (uint64_t id = 5; id < 1000; id++)
         add(units, id, "/d");
-    assert_true(cgroup_units_bytes(units) == bytes);
+    assert_true(cgroup_units_figures(units).bytes == bytes);
     assert_string_equal(cgroup_units_name(units, 999), "/d");
     assert_string_equal(cgroup_units_name(units, 996), "cgroup:996");
+    struct cgroup_units_figures figures = cgroup_units_figures(units);
+    assert_int_equal(figures.cgroups, 3);
+    assert_int_equal(figures.max_cgroups, 3);
+    assert_int_equal(figures.hits, 4);   /* 1 twice, 3 and 999 */
+    assert_int_equal(figures.misses, 2); /* 2 and 996 */
+    assert_int_equal(figures.forgotten, 996);
 }
 
 static void finds_the_shallowest_and_newest_of_a_name(void **state)

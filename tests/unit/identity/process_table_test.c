@@ -188,8 +188,14 @@ static void names_beyond_the_bound_are_other(void **state)
     assert_string_equal(process_table_comm(table, 0), "(other)");
     assert_string_equal(process_table_unit(table, 0), "(other)");
     assert_string_equal(process_table_unit(table, 12345), "(other)");
-    assert_int_equal(process_table_figures(table).names, 4);
-    assert_int_equal(process_table_figures(table).names_refused, 2);
+    update(table, 4, "a", "x");
+    struct process_table_figures figures = process_table_figures(table);
+    assert_int_equal(figures.names, 4);
+    assert_int_equal(figures.names_refused, 2);
+    assert_int_equal(figures.names_hit, 2);
+    assert_int_equal(figures.max_names, 4);
+    assert_int_equal(figures.max_processes, 10);
+    assert_in_range(figures.names_bytes, 1, figures.bytes - 1);
 }
 
 /* Against a plain array: random updates, exits, reaps and finds over pids that collide a lot. */
