@@ -119,7 +119,12 @@ def every_line_reaches_journald_with_its_figures_as_fields():
                 Agent(config, wrapper=journald.inside) as agent:
             calls.go()
             calls.line("done")
-            wait_for(lambda: _output(agent, "journal")["written"] > 8000, 30, "some rounds")
+            wait_for(lambda: _output(agent, "journal")["written"] > 4000, 30, "some rounds")
+            journald.process.send_signal(signal.SIGSTOP)
+            wait_for(lambda: _output(agent, "journal")["pending"], what="journald is behind")
+            expect(agent.stats(user("many_functions", "fn_0010")), "the agent still answers")
+            journald.process.send_signal(signal.SIGCONT)
+            wait_for(lambda: _output(agent, "journal")["written"] > 8000, 30, "more rounds")
             _reload(agent, config.replace("interval: 1s", "interval: 1h"))
             wait_for(lambda: _output(agent, "journal")["pending"] == 0, what="nothing waits")
             output = _output(agent, "journal")
@@ -136,14 +141,45 @@ def every_line_reaches_journald_with_its_figures_as_fields():
             lines = {line["seq"]: line for line in map(json.loads, file.read_text().splitlines())}
             for entry in found:
                 line = lines[int(entry["LORIS_SEQ"])]
-                for field, value in (("PROBE", line["probe"]), ("COUNT", str(line["count"])),
-                                     ("UNIT", line["group"]["unit"]), ("PRIORITY", None)):
-                    if value is not None:
-                        expect_equal(entry[f"LORIS_{field}"], value, field)
-                expect_equal(entry.get("LORIS_P99_NS"), str(line.get("p99_ns")), "P99_NS")
+                for field, value in (("PROBE", line["probe"]), ("COUNT", line["count"]),
+                                     ("P99_NS", line["p99_ns"]), ("COMM", line["group"]["comm"]),
+                                     ("UNIT", line["group"]["unit"])):
+                    expect_equal(entry[f"LORIS_{field}"], str(value), field)
                 expect_equal(entry["PRIORITY"], "6", "PRIORITY")
                 expect(line["probe"] in entry["MESSAGE"], f"MESSAGE {entry['MESSAGE']!r}")
             return f"{output['written']} entries"
+
+
+@limit(60)
+def a_reader_of_stdout_that_sleeps_costs_what_does_not_fit():
+    """What the pipe does not take waits in the agent, bounded; more than that is counted."""
+    with scratch() as folder:
+        pipe = folder / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        config = _config('"-"', user("many_functions", "fn_*"))
+        with open(reader, "rb", buffering=0) as reader, \
+                Running("many_functions", "rounds=1") as calls, \
+                Agent(config, wrapper=("sh", "-c", f'exec "$@" >{pipe}', "sh")) as agent:
+            calls.go()
+            calls.line("done")
+            wait_for(lambda: _output(agent)["failed"], 40, "more waits than may")
+            expect_equal(agent.status()["health"], "degraded", "health without a reader")
+            _reload(agent, config.replace("interval: 1s", "interval: 1h"))
+            got = []
+
+            def read_all():
+                while part := reader.read(1 << 20):
+                    got.append(part)
+                return _output(agent)["pending"] == 0
+            wait_for(read_all, what="the reader has all that waited")
+            read_all()
+            seqs = [json.loads(line)["seq"] for line in b"".join(got).splitlines()]
+            output = _output(agent)
+            expect_equal(len(seqs), output["written"], "lines that the reader has")
+            expect_equal(sorted(set(seqs)), seqs, "lines in order")
+            expect("failing" not in output, "nothing fails any more")
+            return f"{output['written']} read, {output['failed']} lost and counted"
 
 
 @contextlib.contextmanager
