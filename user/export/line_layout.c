@@ -140,7 +140,7 @@ static void write_ecs_event(struct json_writer *json, const struct line_origin *
     json_string_z(json, "module", "loris");
     write_said(json, "dataset", object, line_object_kind);
     json_u64(json, "sequence", origin->seq);
-    if (json_is_number(window_s) && json_number_value(window_s) >= 0)
+    if (!is_alert && json_is_number(window_s) && json_number_value(window_s) >= 0)
         json_u64(json, "duration", (uint64_t)(json_number_value(window_s) * 1e9 + 0.5));
     json_end_object(json);
 }

@@ -32,6 +32,8 @@ const struct line_severity *line_object_severity(const json_t *object)
 {
     const char *severity = line_object_string(object, "severity");
     const char *state = line_object_string(object, "state");
+    if (strcmp(state, "unknown") == 0)
+        return &warning;
     if (state[0] && strcmp(state, "firing") != 0)
         return &information;
     if (strcmp(severity, "critical") == 0)
@@ -73,8 +75,11 @@ void line_object_message(const json_t *object, struct text *out)
         return;
     }
     const char *probe = line_object_string(object, "probe");
+    size_t names = out->length;
     text_append_string(out, probe[0] ? probe : line_object_string(object, "schema"));
     append_group(out, json_object_get(object, "group"));
+    if (!out->failed) /* strangers choose names, and this goes to terminals */
+        text_sanitize(out->bytes + names, out->length - names, out->bytes + names);
     if (!json_is_integer(count))
         return;
     char rate[16];

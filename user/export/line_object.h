@@ -26,7 +26,7 @@ DEFINE_CLEANUP(json_t *, line_object_free);
 const char *line_object_string(const json_t *object, const char *key);
 /* "loris.series/1" is "loris.series". */
 void line_object_kind(const json_t *object, struct text *out);
-/* What is over counts as information, however bad it was. */
+/* What is over counts as information, however bad it was; what lacks data, as a warning. */
 const struct line_severity *line_object_severity(const json_t *object);
 /* One sentence for people. */
 void line_object_message(const json_t *object, struct text *out);

@@ -56,6 +56,16 @@ static void an_alert_has_its_priority_and_message(void **state)
     assert_memory_equal(entry.bytes, start, sizeof(start) - 1);
 }
 
+static void a_name_cannot_write_on_the_terminal(void **state)
+{
+    _cleanup_text_ struct text entry =
+        entry_of(*state, "{\"schema\":\"loris.series/1\",\"time\":\"t\",\"probe\":\"p\","
+                         "\"group\":{\"comm\":\"a\\u001b[2J\\nb\"}}");
+    static const char start[] = "MESSAGE=p a?[2J?b\nPRIORITY=6\n";
+    assert_memory_equal(entry.bytes, start, sizeof(start) - 1);
+    assert_non_null(memmem(entry.bytes, entry.length, "a\x1b[2J\nb\n", 8));
+}
+
 static void too_many_members_are_counted(void **state)
 {
     _cleanup_text_ struct text object = {0};
@@ -87,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(each_member_is_a_field),
         WITH_FIXTURE(an_alert_has_its_priority_and_message),
+        WITH_FIXTURE(a_name_cannot_write_on_the_terminal),
         WITH_FIXTURE(too_many_members_are_counted),
         WITH_FIXTURE(refuses_what_is_no_object_of_ours),
     };

@@ -278,12 +278,18 @@ static void reopens_after_a_rotation(void **state)
     struct line_file *file = open_file(fixture->path);
     assert_int_equal(put(file, "a\n"), 0);
     assert_int_equal(rename(fixture->path, fixture->moved), 0);
-    assert_int_equal(put(file, "b\n"), 0);
     assert_int_equal(line_file_reopen(file), 0);
-    assert_int_equal(put(file, "c\n"), 0);
+    assert_int_equal(put(file, "b\n"), 0);
     assert_int_equal(line_file_figures(file).reopened, 1);
+    assert_holds(fixture->moved, "a\n");
+    assert_holds(fixture->path, "b\n");
+
+    /* nobody reads more than what there was in a file that moved */
+    assert_int_equal(rename(fixture->path, fixture->moved), 0);
+    assert_int_equal(put(file, "c\n"), 0);
     assert_figures(file, 3, 0, 0);
-    assert_holds(fixture->moved, "a\nb\n");
+    assert_int_equal(line_file_figures(file).reopened, 2);
+    assert_holds(fixture->moved, "b\n");
     assert_holds(fixture->path, "c\n");
 
     /* what cannot be opened changes nothing */
@@ -291,7 +297,8 @@ static void reopens_after_a_rotation(void **state)
     assert_int_equal(symlink("/etc/passwd", fixture->path), 0);
     assert_int_equal(line_file_reopen(file), -ELOOP);
     assert_int_equal(put(file, "d\n"), 0);
-    assert_int_equal(line_file_figures(file).reopened, 1);
+    assert_int_equal(line_file_figures(file).reopened, 2);
+    assert_holds(fixture->moved, "c\nd\n");
     line_file_close(file);
 }
 
