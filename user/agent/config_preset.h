@@ -14,8 +14,8 @@ int config_preset_read_list(struct config_reader *reader, const struct config_ya
                             void *into) _must_check_;
 
 /* Adds the targets and alert rules of the presets that the files ask for. What is there already,
- * from a file or an earlier preset, stays as it is. -EINVAL names the place in the preset, and who asked
- * for it. */
+ * from a file or an earlier preset, stays as it is. -EINVAL names the place in the preset, and who
+ * asked for it. */
 int config_preset_apply(struct config *config, struct diag *reterr_diag) _must_check_;
 
 /* One preset by itself; content has no other targets and rules. */
