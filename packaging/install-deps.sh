@@ -20,6 +20,8 @@ TEST_PACKAGES="
     libcmocka-dev g++ clang python3 shellcheck valgrind strace jq procps
     bpftrace systemtap-sdt-dev
     redis-server redis-tools sqlite3 postgresql postgresql-client libpq5
+    libhiredis-dev mariadb-server-core libdbd-mysql-perl nginx apache2-bin curl openssl gnutls-bin
+    libzstd1
     qemu-system-x86 busybox-static cpio"
 
 # What `make bench` measures loris against. A newer bpftrace and the kernel headers for bcc are
@@ -28,7 +30,7 @@ BENCH_PACKAGES="
     python3 bpftrace bpfcc-tools libbpf-tools linux-perf strace"
 
 # Of these, the ones that would run from now on. They are installed for their programs only.
-TEST_SERVICES="redis-server postgresql"
+TEST_SERVICES="redis-server postgresql nginx"
 
 POLICY=/usr/sbin/policy-rc.d
 POLICY_MARK="placed by loris packaging/install-deps.sh"
