@@ -227,6 +227,10 @@ static bool step_alert(struct alert_book *book, struct book_rule *entry, struct 
 {
     const struct alert_timing timing = {entry->rule->for_ns, entry->rule->keep_firing_ns};
     enum alert_phase before = alert->state.phase;
+    alert->is_gone = alert->sight == ALERT_SEES_NOTHING &&
+                     book->listener.is_gone(&alert->subject, book->listener.context);
+    if (alert->is_gone)
+        alert->sight = ALERT_SEES_FALSE;
     alert_state_step(&alert->state, &timing, alert->sight, now_ns);
     if (visible(alert->state.phase) != visible(before)) {
         entry->changes++;

@@ -34,6 +34,7 @@ struct alert {
     struct alert_state state;
     enum alert_phase told;  /* INACTIVE, FIRING or UNKNOWN: what was told of it last */
     enum alert_sight sight; /* of the last evaluation */
+    bool is_gone;           /* there is nobody any more of whom something could be seen */
     double value;           /* when last seen, in the metric's unit */
     uint64_t count;
     uint64_t key;   /* hash of the subject */
@@ -56,8 +57,11 @@ struct alert_notice {
     uint64_t held_back; /* changes of the rule's alerts that nobody was told of, since the last */
 };
 
-/* What is said of each change. Callbacks must not change the book. */
+/* Whom the book asks, and what it says of each change. Callbacks must not change the book. */
 struct alert_listener {
+    /* Nothing is seen of it, and nothing will be: its process ended. Then it is as if the condition
+     * were false. */
+    bool (*is_gone)(const struct alert_subject *subject, void *context);
     /* An alert began to fire, is unknown, or ended (phase INACTIVE); limits hold nothing back. */
     void (*on_change)(const struct alert_rule *rule, const struct alert *alert, uint64_t now_ns,
                       void *context);

@@ -48,7 +48,8 @@ struct alert_state {
  *  - false, once: pending becomes inactive, and the next time starts anew. A firing alert resolves,
  *    unless keep_firing_for has not passed since the first evaluation that was not true.
  *
- * Without data Prometheus would do as if it were false. Here
+ * Without data Prometheus would do as if it were false: the series is gone. So does loris where it
+ * knows that it is (a process that ended). Where it does not,
  *
  *  - pending becomes inactive: it was nobody's business yet;
  *  - firing goes on for keep_firing_for, then is unknown, not resolved;
