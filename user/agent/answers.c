@@ -17,6 +17,8 @@ const struct varlink_method agent_methods[] = {
     {"Attach", answer_attach, true},
     {"Detach", answer_detach, true},
     {"Doctor", answer_doctor, false},
+    {"Alerts", answer_alerts, false},
+    {"Check", answer_check, false},
     {NULL, NULL, false},
 };
 

@@ -14,6 +14,8 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
 void answer_attach(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_doctor(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_detach(struct varlink_call *call, const json_t *parameters, void *context);
+void answer_alerts(struct varlink_call *call, const json_t *parameters, void *context);
+void answer_check(struct varlink_call *call, const json_t *parameters, void *context);
 
 /* Reads an optional parameter; absent keeps the default. False: it has the wrong type or range,
  * and the call was answered. Strings are borrowed from the parameters. */

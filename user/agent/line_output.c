@@ -205,10 +205,11 @@ void line_output_add(struct line_output *output, const char *object, size_t leng
         write_lines(output);
 }
 
-void line_output_send(struct line_output *output)
+int line_output_send(struct line_output *output)
 {
     write_lines(output);
     text_done(&output->lines); /* rounds are far apart */
+    return output->file_way.error ? output->file_way.error : output->journal_way.error;
 }
 
 int line_output_reopen(struct line_output *output)

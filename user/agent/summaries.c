@@ -21,7 +21,7 @@ static void write_lines(struct agent *agent, const struct stats_answer *answer)
     }
     if (object.failed)
         log_line(LOG_WARNING, "out of memory for a round of summaries");
-    line_output_send(agent->summaries);
+    agent->retries += line_output_send(agent->summaries) < 0;
 }
 
 static int on_interval(sd_event_source *source, uint64_t usec, void *context)
