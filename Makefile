@@ -29,7 +29,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wtype-limits -Wformat=2 -Wconversion -Wno-si
 PACKAGES := libbpf libelf libdw zlib libsystemd yaml-0.1 jansson libxxhash
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) capstone 2>/dev/null)
 OPTIMISE := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-LINK := -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+LINK := -fPIE -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 ifeq ($(VARIANT),asan)
 OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LINK := -fsanitize=address,undefined
@@ -74,7 +74,7 @@ BPF_PARTS_kprobe := kernel_kprobe
 
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter \
 	-Wno-unused-function -Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
-	-ffile-prefix-map=$(CURDIR)=. -MMD -MP $(if $(filter 1,$(WERROR)),-Werror)
+	'-ffile-prefix-map=$(CURDIR)=.' -MMD -MP $(if $(filter 1,$(WERROR)),-Werror)
 
 build/bpf/session_ctx.bpf.o: bpf/session.bpf.c Makefile
 	@mkdir -p $(@D)
@@ -304,6 +304,7 @@ MANDIR := $(PREFIX)/share/man
 UNITDIR := $(PREFIX)/lib/systemd/system
 SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
 TMPFILESDIR := $(PREFIX)/lib/tmpfiles.d
+PRESETDIR := $(PREFIX)/lib/systemd/system-preset
 CATALOGDIR := $(PREFIX)/lib/systemd/catalog
 BASHDIR := $(PREFIX)/share/bash-completion/completions
 ZSHDIR := $(PREFIX)/share/zsh/site-functions
@@ -328,6 +329,8 @@ INSTALLED_FILES := \
 	$(STAGING)/loris.service:$(UNITDIR)/loris.service \
 	packaging/systemd/loris.sysusers:$(SYSUSERSDIR)/loris.conf \
 	$(call place,packaging/systemd/loris.tmpfiles,$(TMPFILESDIR)/loris.conf) \
+	$(call place,packaging/systemd/loris.preset,$(PRESETDIR)/80-loris.preset) \
+	$(call place,packaging/systemd/no-sys-admin.conf,$(DATADIR)/no-sys-admin.conf) \
 	$(call place,packaging/systemd/loris.catalog,$(CATALOGDIR)/loris.catalog) \
 	$(STAGING)/loris.bash:$(BASHDIR)/loris $(STAGING)/loris.zsh:$(ZSHDIR)/_loris \
 	$(STAGING)/loris.fish:$(FISHDIR)/loris.fish \
@@ -342,8 +345,8 @@ drop = '$(DESTDIR)$(word 2,$(call split,$(1)))'
 .PHONY: staging
 staging: all $(INSTALLED_MANUALS)
 	$(QUIET)mkdir -p $(STAGING)
-	$(QUIET)sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
-		packaging/systemd/loris.service > $(STAGING)/loris.service
+	$(QUIET)sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@BINDIR@|$(BINDIR)|' \
+		-e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' packaging/systemd/loris.service > $(STAGING)/loris.service
 	$(QUIET)for shell in bash zsh fish; do \
 		$(BUILD)/loris completion $$shell > $(STAGING)/loris.$$shell || exit; done
 	$(if $(INSTALLED_MANUALS),,@echo 'loris: no manual pages, for there is no scdoc')
@@ -357,8 +360,9 @@ install: staging ## install below DESTDIR and PREFIX; keeps a configuration that
 	$(QUIET)test -e '$(CONFIGURATION)/loris.yaml' || \
 		install -m 644 packaging/loris.yaml '$(CONFIGURATION)/loris.yaml'
 	$(QUIET)test -n '$(DESTDIR)' || test ! -d /run/systemd/system || \
-		{ systemd-sysusers '$(SYSUSERSDIR)/loris.conf' && systemctl daemon-reload && \
-		  journalctl --quiet --update-catalog; }
+		{ systemd-sysusers loris.conf && systemd-tmpfiles --create --prefix=/run/loris \
+			--prefix=/var/lib/loris --prefix=/var/log/loris && \
+		  journalctl --quiet --update-catalog && systemctl daemon-reload; }
 
 .PHONY: uninstall
 uninstall: ## remove what install has put there; a configuration that was changed stays
@@ -393,4 +397,5 @@ help: ## this list
 	@echo 'make [TARGET] [V=1] [CC=...] [PREFIX=...] [DESTDIR=...]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
--include $(shell find build -name '*.d' 2>/dev/null)
+# Roots of other systems lie in build/, too.
+-include $(shell find build -path build/packages -prune -o -type f -name '*.d' -print 2>/dev/null)
