@@ -216,7 +216,7 @@ workloads: $(WORKLOADS)
 
 .PHONY: deps-check
 deps-check:
-	$(QUIET)sh packaging/install-deps.sh build run test
+	$(QUIET)sh packaging/install-deps.sh build run test package
 
 # The warnings of two compilers are errors here.
 .PHONY: check
