@@ -29,13 +29,13 @@ WARNINGS := -Wall -Wextra -Wshadow -Wtype-limits -Wformat=2 -Wconversion -Wno-si
 PACKAGES := libbpf libelf libdw zlib libsystemd yaml-0.1 jansson libxxhash
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) capstone 2>/dev/null)
 OPTIMISE := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-LINK := -pie -Wl,-z,relro,-z,now
+LINK := -fPIE -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 ifeq ($(VARIANT),asan)
 OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LINK := -fsanitize=address,undefined
 endif
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -DLORIS_VERSION='"$(VERSION)"' -Iuser -Iinclude -I$(GENERATED) \
-	$(PACKAGE_CFLAGS) $(WARNINGS) $(OPTIMISE) -MMD -MP $(CFLAGS)
+	$(PACKAGE_CFLAGS) $(WARNINGS) $(OPTIMISE) -MMD -MP $(CPPFLAGS) $(CFLAGS)
 LIBS_AGENT := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liberty -lm
 LIBS_CLIENT := $(shell pkg-config --libs jansson libsystemd 2>/dev/null) -lxxhash -lm
 
@@ -74,7 +74,7 @@ BPF_PARTS_kprobe := kernel_kprobe
 
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter \
 	-Wno-unused-function -Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
-	-MMD -MP $(if $(filter 1,$(WERROR)),-Werror)
+	'-ffile-prefix-map=$(CURDIR)=.' -MMD -MP $(if $(filter 1,$(WERROR)),-Werror)
 
 build/bpf/session_ctx.bpf.o: bpf/session.bpf.c Makefile
 	@mkdir -p $(@D)
@@ -106,14 +106,22 @@ $(GENERATED)/syscall_table.inc: Makefile
 	$(QUIET)echo '#include <asm/unistd.h>' | $(CC) -E -dM -xc - | \
 	sed -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9][0-9]*\)$$/{"\1", \2},/p' | LC_ALL=C sort > $@.new && mv $@.new $@
 
-# The interface description, as a string for GetInterfaceDescription.
+# Texts that the programs carry, as strings.
+embed = sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $(1) > $(2).new && mv $(2).new $(2)
+
 $(GENERATED)/agent_interface.inc: include/loris/org.loris.Agent.varlink Makefile
 	@mkdir -p $(@D)
 	$(call say,EMBED,$<)
-	$(QUIET)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@.new && mv $@.new $@
+	$(QUIET)$(call embed,$<,$@)
+
+COMPLETIONS := $(foreach shell,bash zsh fish,$(GENERATED)/completion_$(shell).inc)
+$(COMPLETIONS): $(GENERATED)/completion_%.inc: user/cli/completion.% Makefile
+	@mkdir -p $(@D)
+	$(call say,EMBED,$<)
+	$(QUIET)$(call embed,$<,$@)
 
 GENERATED_FILES := $(foreach group,$(BPF_GROUPS),$(GENERATED)/$(group).skel.h) \
-	 $(GENERATED)/syscall_table.inc $(GENERATED)/agent_interface.inc
+	 $(GENERATED)/syscall_table.inc $(GENERATED)/agent_interface.inc $(COMPLETIONS)
 
 # --- user side -------------------------------------------------------------------------------
 
@@ -208,7 +216,7 @@ workloads: $(WORKLOADS)
 
 .PHONY: deps-check
 deps-check:
-	$(QUIET)sh packaging/install-deps.sh build run test
+	$(QUIET)sh packaging/install-deps.sh build run test package
 
 # The warnings of two compilers are errors here.
 .PHONY: check
@@ -262,46 +270,124 @@ bench: ## measure loris beside other tools, about 7 minutes (root); BENCH='ROW..
 	$(QUIET)$(MAKE) --no-print-directory all bench-programs
 	$(QUIET)python3 tests/bench/run.py $(BENCH)
 
+# --- manual pages ----------------------------------------------------------------------------
+
+# packaging/man/NAME.N.scd. Its line `@NAME@` stands for a part that is made from what the programs
+# themselves know: commands and options of loris, the shipped presets.
+MANUALS := $(patsubst packaging/man/%.scd,build/man/%,$(sort $(wildcard packaging/man/*.scd)))
+MANUAL_PARTS := build/man/parts/commands build/man/parts/presets
+
+build/man/parts/commands: $(BUILD)/loris
+	@mkdir -p $(@D)
+	$(QUIET)$(BUILD)/loris help --scdoc > $@.new && mv $@.new $@
+
+build/man/parts/presets: packaging/man/presets.awk $(wildcard packaging/presets/*.yaml)
+	@mkdir -p $(@D)
+	$(QUIET)awk -f $^ </dev/null > $@.new && mv $@.new $@
+
+build/man/%: packaging/man/%.scd $(MANUAL_PARTS) Makefile
+	$(call say,MANUAL,$@)
+	$(QUIET)sed -e '/^@commands@$$/{r build/man/parts/commands' -e 'd}' \
+		-e '/^@presets@$$/{r build/man/parts/presets' -e 'd}' $< | scdoc > $@.new && mv $@.new $@
+
+.PHONY: man
+man: $(MANUALS) ## manual pages, in build/man (needs scdoc)
+	@:
+
 # --- installation ----------------------------------------------------------------------------
 
 BINDIR := $(PREFIX)/bin
 SBINDIR := $(PREFIX)/sbin
+DATADIR := $(PREFIX)/share/loris
+DOCDIR := $(PREFIX)/share/doc/loris
+MANDIR := $(PREFIX)/share/man
 UNITDIR := $(PREFIX)/lib/systemd/system
 SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
-COMPLETIONDIR := $(PREFIX)/share/bash-completion/completions
+TMPFILESDIR := $(PREFIX)/lib/tmpfiles.d
+PRESETDIR := $(PREFIX)/lib/systemd/system-preset
+CATALOGDIR := $(PREFIX)/lib/systemd/catalog
+BASHDIR := $(PREFIX)/share/bash-completion/completions
+ZSHDIR := $(PREFIX)/share/zsh/site-functions
+FISHDIR := $(PREFIX)/share/fish/vendor_completions.d
+
+# What is made for one installation, for PREFIX is in it.
+STAGING := build/install
+ifeq ($(shell command -v scdoc),)
+INSTALLED_MANUALS :=
+else
+INSTALLED_MANUALS := $(MANUALS)
+endif
+
+# FILE:PLACE of all that is installed; uninstall goes through the same lists.
+place = $(foreach file,$(wildcard $(1)),$(file):$(2))
+INSTALLED_PROGRAMS := $(BUILD)/lorisd:$(SBINDIR)/lorisd $(BUILD)/loris:$(BINDIR)/loris
+INSTALLED_FILES := \
+	include/loris/org.loris.Agent.varlink:$(DATADIR)/org.loris.Agent.varlink \
+	packaging/loris.yaml:$(DATADIR)/loris.yaml \
+	$(foreach file,$(wildcard packaging/presets/*.yaml),$(file):$(DATADIR)/presets/$(notdir $(file))) \
+	packaging/loris.logrotate:$(SYSCONFDIR)/logrotate.d/loris \
+	$(foreach file,$(wildcard packaging/log-aggregation/*),$(file):$(DATADIR)/log-aggregation/$(notdir $(file))) \
+	$(STAGING)/loris.service:$(UNITDIR)/loris.service \
+	packaging/systemd/loris.sysusers:$(SYSUSERSDIR)/loris.conf \
+	$(call place,packaging/systemd/loris.tmpfiles,$(TMPFILESDIR)/loris.conf) \
+	$(call place,packaging/systemd/loris.preset,$(PRESETDIR)/80-loris.preset) \
+	$(call place,packaging/systemd/no-sys-admin.conf,$(DATADIR)/no-sys-admin.conf) \
+	$(call place,packaging/systemd/loris.catalog,$(CATALOGDIR)/loris.catalog) \
+	$(STAGING)/loris.bash:$(BASHDIR)/loris $(STAGING)/loris.zsh:$(ZSHDIR)/_loris \
+	$(STAGING)/loris.fish:$(FISHDIR)/loris.fish \
+	$(foreach page,$(INSTALLED_MANUALS),$(page):$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	README.md:$(DOCDIR)/README.md LICENSE:$(DOCDIR)/LICENSE
+CONFIGURATION := $(DESTDIR)$(SYSCONFDIR)/loris
+
+split = $(subst :, ,$(1))
+put = install -D -m $(1) '$(word 1,$(call split,$(2)))' '$(DESTDIR)$(word 2,$(call split,$(2)))' &&
+drop = '$(DESTDIR)$(word 2,$(call split,$(1)))'
+
+.PHONY: staging
+staging: all $(INSTALLED_MANUALS)
+	$(QUIET)mkdir -p $(STAGING)
+	$(QUIET)sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@BINDIR@|$(BINDIR)|' \
+		-e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' packaging/systemd/loris.service > $(STAGING)/loris.service
+	$(QUIET)for shell in bash zsh fish; do \
+		$(BUILD)/loris completion $$shell > $(STAGING)/loris.$$shell || exit; done
+	$(if $(INSTALLED_MANUALS),,@echo 'loris: no manual pages, for there is no scdoc')
 
 .PHONY: install
-install: all ## install below DESTDIR and PREFIX; keeps a configuration that is there
+install: staging ## install below DESTDIR and PREFIX; keeps a configuration that is there
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
-	$(QUIET)install -d '$(DESTDIR)$(SYSCONFDIR)/loris/conf.d'
-	$(QUIET)install -D -m 755 $(BUILD)/lorisd '$(DESTDIR)$(SBINDIR)/lorisd'
-	$(QUIET)install -D -m 755 $(BUILD)/loris '$(DESTDIR)$(BINDIR)/loris'
-	$(QUIET)install -D -m 644 include/loris/org.loris.Agent.varlink \
-		'$(DESTDIR)$(PREFIX)/share/loris/org.loris.Agent.varlink'
-	$(QUIET)install -D -m 644 packaging/loris.yaml '$(DESTDIR)$(PREFIX)/share/loris/loris.yaml'
-	$(QUIET)install -d '$(DESTDIR)$(SYSCONFDIR)/loris/presets' '$(DESTDIR)$(PREFIX)/share/loris/presets'
-	$(QUIET)install -m 644 packaging/presets/*.yaml '$(DESTDIR)$(PREFIX)/share/loris/presets'
-	$(QUIET)test -e '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml' || \
-		install -m 644 packaging/loris.yaml '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml'
-	$(QUIET)install -D -m 644 packaging/loris.logrotate '$(DESTDIR)$(SYSCONFDIR)/logrotate.d/loris'
-	$(QUIET)install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/loris/log-aggregation' packaging/log-aggregation/*.conf
-	$(QUIET)install -D -m 644 packaging/systemd/loris.sysusers '$(DESTDIR)$(SYSUSERSDIR)/loris.conf'
-	$(QUIET)install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(COMPLETIONDIR)'
-	$(QUIET)sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
-		packaging/systemd/loris.service > '$(DESTDIR)$(UNITDIR)/loris.service'
-	$(QUIET)chmod 644 '$(DESTDIR)$(UNITDIR)/loris.service'
-	$(QUIET)$(BUILD)/loris completion bash > '$(DESTDIR)$(COMPLETIONDIR)/loris'
-	$(QUIET)chmod 644 '$(DESTDIR)$(COMPLETIONDIR)/loris'
+	$(QUIET)$(foreach pair,$(INSTALLED_PROGRAMS),$(call put,755,$(pair))) \
+		$(foreach pair,$(INSTALLED_FILES),$(call put,644,$(pair))) \
+		install -d '$(CONFIGURATION)/conf.d' '$(CONFIGURATION)/presets'
+	$(QUIET)test -e '$(CONFIGURATION)/loris.yaml' || \
+		install -m 644 packaging/loris.yaml '$(CONFIGURATION)/loris.yaml'
 	$(QUIET)test -n '$(DESTDIR)' || test ! -d /run/systemd/system || \
-		{ systemd-sysusers '$(SYSUSERSDIR)/loris.conf' && systemctl daemon-reload; }
+		{ systemd-sysusers loris.conf && systemd-tmpfiles --create --prefix=/run/loris \
+			--prefix=/var/lib/loris --prefix=/var/log/loris && \
+		  journalctl --quiet --update-catalog && systemctl daemon-reload; }
 
 .PHONY: uninstall
-uninstall: ## remove what install has put there; the configuration stays
+uninstall: ## remove what install has put there; a configuration that was changed stays
 	$(call say,REMOVE,$(DESTDIR)$(PREFIX))
-	$(QUIET)rm -f '$(DESTDIR)$(SBINDIR)/lorisd' '$(DESTDIR)$(BINDIR)/loris' \
-		'$(DESTDIR)$(UNITDIR)/loris.service' '$(DESTDIR)$(SYSUSERSDIR)/loris.conf' \
-		'$(DESTDIR)$(COMPLETIONDIR)/loris' '$(DESTDIR)$(SYSCONFDIR)/logrotate.d/loris'
-	$(QUIET)rm -rf '$(DESTDIR)$(PREFIX)/share/loris'
+	$(QUIET)! cmp -s '$(DESTDIR)$(DATADIR)/loris.yaml' '$(CONFIGURATION)/loris.yaml' || \
+		rm -f '$(CONFIGURATION)/loris.yaml'
+	$(QUIET)rm -f $(foreach pair,$(INSTALLED_PROGRAMS) $(INSTALLED_FILES),$(call drop,$(pair)))
+	$(QUIET)rm -rf '$(DESTDIR)$(DATADIR)' '$(DESTDIR)$(DOCDIR)'
+	$(QUIET)rmdir '$(CONFIGURATION)/conf.d' '$(CONFIGURATION)/presets' '$(CONFIGURATION)' 2>/dev/null || true
+
+# --- packages --------------------------------------------------------------------------------
+
+.PHONY: deps-package
+deps-package:
+	$(QUIET)sh packaging/install-deps.sh build package
+
+# Both are built from a copy in build/, the tree stays as it is.
+.PHONY: deb
+deb: deps-package ## build the Debian packages, in build/deb
+	$(QUIET)sh packaging/build-deb.sh '$(VERSION)' build/deb
+
+.PHONY: rpm
+rpm: deps-package ## build the RPM package, in build/rpm
+	$(QUIET)sh packaging/build-rpm.sh '$(VERSION)' build/rpm
 
 .PHONY: clean
 clean: ## remove everything that was built
@@ -312,4 +398,5 @@ help: ## this list
 	@echo 'make [TARGET] [V=1] [CC=...] [PREFIX=...] [DESTDIR=...]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
--include $(shell find build -name '*.d' -type f 2>/dev/null)
+# Roots of other systems lie in build/, too.
+-include $(shell find build -path build/packages -prune -o -type f -name '*.d' -print 2>/dev/null)

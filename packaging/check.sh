@@ -9,6 +9,6 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 PATH=$PATH:/usr/sbin:/sbin
-sh packaging/install-deps.sh build run test
+sh packaging/install-deps.sh build run test package
 make -j"$(nproc)" "$@"
 exec make "$@" check

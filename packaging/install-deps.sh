@@ -8,7 +8,7 @@ set -eu
 BUILD_PACKAGES="
     gcc make clang bpftool pkg-config libc6-dev linux-libc-dev
     libbpf-dev libelf-dev libdw-dev zlib1g-dev libsystemd-dev libyaml-dev
-    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev"
+    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev scdoc"
 
 # What the two programs load when they run.
 RUN_PACKAGES="
@@ -23,6 +23,10 @@ TEST_PACKAGES="
     libhiredis-dev mariadb-server-core libdbd-mysql-perl nginx apache2-bin curl openssl gnutls-bin
     libzstd1
     qemu-system-x86 busybox-static cpio"
+
+# What `make deb` and `make rpm` build with, and what their results are tried in.
+PACKAGE_PACKAGES="
+    debhelper fakeroot lintian blhc rpm scdoc mandoc man-db debootstrap bash zsh fish"
 
 # What `make bench` measures loris against. A newer bpftrace and the kernel headers for bcc are
 # unpacked into a folder by the bench itself, for they are of other suites than the system's.
@@ -39,10 +43,11 @@ log=
 
 usage() {
     cat <<END
-usage: sh packaging/install-deps.sh [--print] build|run|test|bench...
+usage: sh packaging/install-deps.sh [--print] build|run|test|package|bench...
   build    compiler, BPF tools and libraries
   run      the libraries that lorisd and loris load
   test     what \`make check\` needs, besides build
+  package  what \`make deb\` and \`make rpm\` need, besides build, and the tests of their results
   bench    what \`make bench\` needs, besides build
   --print  print the packages, one a line; install nothing
 LORIS_SKIP_DEPS=1 in the environment: do nothing, everything is there already.
@@ -64,6 +69,7 @@ packages_of() {
         build) echo "$BUILD_PACKAGES" ;;
         run) echo "$RUN_PACKAGES" ;;
         test) echo "$TEST_PACKAGES" ;;
+        package) echo "$PACKAGE_PACKAGES" ;;
         bench) echo "$BENCH_PACKAGES" ;;
         esac
     done | tr -s ' ' '\n' | sed '/^$/d' | LC_ALL=C sort -u
@@ -144,7 +150,7 @@ print=
 groups=
 for word in "$@"; do
     case $word in
-    build | run | test | bench) groups="${groups:+$groups }$word" ;;
+    build | run | test | package | bench) groups="${groups:+$groups }$word" ;;
     --print) print=yes ;;
     -h | --help)
         usage

@@ -52,10 +52,10 @@ class PrivateApt:
         for part in ("lists/partial", "archives/partial", "etc"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         (folder / "status").touch()
-        mirrors = _mirrors()
+        named = mirrors()
         lines = []
         for suite in suites:
-            mirror = mirrors.get("security" if suite.endswith("-security") else "main")
+            mirror = named.get("security" if suite.endswith("-security") else "main")
             if mirror:
                 lines.append(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n")
         (folder / "etc" / "sources.list").write_text("".join(lines))
@@ -77,9 +77,9 @@ class PrivateApt:
         return done.stdout
 
 
-def _mirrors():
+def mirrors():
     """The mirrors this machine itself uses for Debian."""
-    mirrors = {}
+    named = {}
     places = [pathlib.Path("/etc/apt/sources.list"),
               *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*"))]
     for place in places:
@@ -89,12 +89,12 @@ def _mirrors():
         for uri in re.findall(r"https?://\S+", text):
             uri = uri.rstrip("/")
             if uri.endswith("/debian-security"):
-                mirrors["security"] = uri
+                named["security"] = uri
             elif uri.endswith("/debian"):
-                mirrors["main"] = uri
-    if "main" not in mirrors:
+                named["main"] = uri
+    if "main" not in named:
         raise Unavailable("this machine's apt sources name no Debian mirror")
-    return mirrors
+    return named
 
 
 def last_line(error):

@@ -29,10 +29,10 @@ import support  # noqa: E402  (found through the path above)
 DEFAULT_LIMIT_S = 60
 
 
-def discover(patterns):
+def discover(patterns, folder=HERE):
     """[(file, function)] in the order in which they are written."""
     found = []
-    for path in sorted(HERE.glob("test_*.py")):
+    for path in sorted(folder.glob("test_*.py")):
         module = importlib.import_module(path.stem)
         for name, function in vars(module).items():
             if (name.startswith("_") or not inspect.isfunction(function)

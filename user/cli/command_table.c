@@ -81,6 +81,12 @@ static const struct command_option alerts_options[] = {
     OPTIONS_END,
 };
 
+static const struct command_option help_options[] = {
+    {OPTION_SCDOC, 0, "scdoc", NULL, NULL,
+     "all commands in the format of scdoc, for a manual page"},
+    OPTIONS_END,
+};
+
 const struct command command_table[] = {
     {
         .name = "watch",
@@ -234,7 +240,7 @@ const struct command command_table[] = {
         .summary = "explain a command",
         .description = "The same as loris COMMAND --help.",
         .examples = "loris help watch\n",
-        .options = no_options,
+        .options = help_options,
         .run = command_show_help,
     },
     {

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/manual.h"
 #include "cli/message.h"
 #include "cli/output.h"
 
@@ -24,6 +25,10 @@ int command_version(const struct invocation *invocation)
 int command_show_help(const struct invocation *invocation)
 {
     _cleanup_text_ struct text out = {0};
+    if (invocation_has(invocation, OPTION_SCDOC)) {
+        manual_format(&out);
+        return output_once(&out);
+    }
     if (invocation->argument_count == 0) {
         command_overview(&out);
         return output_once(&out);
