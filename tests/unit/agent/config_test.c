@@ -217,7 +217,8 @@ static void the_budget_of_the_command_line_has_the_same_words(void **state)
     static const struct {
         const char *word;
         double ratio;
-    } right[] = {{"1%", 0.01}, {"0.01%", 0.0001}, {"0.25%", 0.0025}, {"5 %", 0.05}, {"100%", 1}};
+    } right[] = {{"1%", 0.01},  {"0.01%", 0.0001}, {"0.25%", 0.0025},
+                 {"5 %", 0.05}, {"100%", 1},       {"1600%", 16}};
     static const struct {
         const char *word;
         int error;
@@ -232,7 +233,7 @@ static void the_budget_of_the_command_line_has_the_same_words(void **state)
                  {"inf%", -EINVAL},
                  {"0%", -ERANGE},
                  {"0.0099%", -ERANGE},
-                 {"100.0001%", -ERANGE},
+                 {"100000.0001%", -ERANGE},
                  {"99999999999999999999%", -ERANGE}};
     double ratio = -1;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
