@@ -46,11 +46,11 @@ static void the_least_limit_above_the_agent_counts(void **state)
 static void tracefs_may_be_in_either_place(void **state)
 {
     struct fake_machine *fake = *state;
-    assert_finds(fake, "host.tracefs", DOCTOR_OK, "/sys/kernel/tracing/");
+    assert_finds(fake, "host.tracefs", DOCTOR_OK, "mounted on /sys/kernel/tracing");
     take_away(fake, "/sys/kernel/tracing");
     assert_finds(fake, "host.tracefs", DOCTOR_ABSENT, "not mounted");
     put(fake, "/sys/kernel/debug/tracing/available_filter_functions", "");
-    assert_finds(fake, "host.tracefs", DOCTOR_OK, "/sys/kernel/debug/tracing/");
+    assert_finds(fake, "host.tracefs", DOCTOR_OK, "mounted on /sys/kernel/debug/tracing");
     put(fake, "/sys/kernel/tracing", "a file, no folder");
     assert_finds(fake, "host.tracefs", DOCTOR_UNKNOWN, "Not a directory");
 }

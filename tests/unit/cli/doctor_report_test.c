@@ -60,12 +60,13 @@ static void lines_are_broken_between_words(void **state)
                "longer/than/any/line/of/this/terminal/can/be/and/stays/whole x\"}",
                false, 80);
     assert_string_equal(
-        out.bytes, "fail     a.b                        one two three four five six seven\n"
-                   "                                    eight nine ten eleven\n"
-                   "           to do  /a/word/that/is/longer/than/any/line/of/this/terminal/"
-                   "can/be/and/stays/whole\n"
-                   "                  x\n"
-                   "1 check: 1 fail; what fails keeps loris from working as it was asked to\n");
+        out.bytes,
+        "fail     a.b                        one two three four five six seven eight nine\n"
+        "                                    ten eleven\n"
+        "           to do  /a/word/that/is/longer/than/any/line/of/this/terminal/"
+        "can/be/and/stays/whole\n"
+        "                  x\n"
+        "1 check: 1 fail; what fails keeps loris from working as it was asked to\n");
     for (unsigned width = 1; width < 200; width++) {
         struct text any = report(CHECK("unknown"), false, width);
         text_done(&any);
