@@ -395,6 +395,42 @@ echo "functions $(cat /sys/kernel/tracing/enabled_functions | wc -l)"
     return script + "wait $agent\n" + after, check
 
 
+# What each of the kernels that are tested takes, and what is used instead of what it does not.
+TAKEN = {"6.1": {"fentry": True, "kprobe": True, "kprobe-multi": False, "kprobe-session": False,
+                 "uprobe": True, "uprobe-multi": False, "uprobe-session": False},
+         "6.12": {"fentry": True, "kprobe": True, "kprobe-multi": True, "kprobe-session": True,
+                  "uprobe": True, "uprobe-multi": True, "uprobe-session": False},
+         "sid": {"fentry": True, "kprobe": True, "kprobe-multi": True, "kprobe-session": True,
+                 "uprobe": True, "uprobe-multi": True, "uprobe-session": True}}
+
+
+@case()
+def doctor_says_what_this_kernel_takes():
+    def check(report):
+        checks = {line["check"]: line for line in report.series}
+        expect_equal(report.values.get("status"), "0", f"exit status with {checks}")
+        wanted = TAKEN[report.kernel]
+        got = {kind: checks[f"attach.{kind}"]["result"] == "ok" for kind in wanted}
+        expect_equal(got, wanted, "what is taken")
+        for kind in (kind for kind in wanted if not wanted[kind]):
+            line = checks[f"attach.{kind}"]
+            expect_equal((line["result"], "is used instead" in line["consequence"]),
+                         ("absent", True), str(line))
+        expect_equal(checks["attach.kernel-functions"]["result"], "ok", "kernel functions")
+        expect_equal(report.values.get("programs"), "0", "programs that are left")
+        expect_equal(report.values.get("kprobes"), "0", "probes that are left")
+    return ("""
+loris doctor --json; echo "status $?"
+tries=0
+left() { bpftool -j prog show | grep -o '"name":"on_[^"]*"' | wc -l; }
+until [ "$(left)" = 0 ]; do
+    tries=$((tries + 1)); [ $tries -gt 100 ] && break; usleep 50000
+done
+echo "programs $(left)"
+echo "kprobes $(cat /sys/kernel/tracing/kprobe_events /sys/kernel/tracing/uprobe_events | wc -l)"
+""", check)
+
+
 @case()
 def refuses_a_function_that_does_not_exist_and_names_the_nearest():
     def check(report):

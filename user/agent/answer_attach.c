@@ -76,7 +76,7 @@ static bool read_target(struct varlink_call *call, const json_t *given, struct c
     } else if (attach && attach_kind_parse(attach, &into->attach)) {
         diag_set(&diag, EINVAL, "no way to attach is called '%s'", attach);
         diag_hint(&diag, "choose auto, uprobe-session, uprobe-multi, uprobe, uprobe-exits, fentry, "
-                         "kprobe, kprobe-multi, kprobe-session or raw-tracepoint");
+                         "kprobe, kprobe-multi, kprobe-session, raw-tracepoint or tracepoints");
     } else if (sample && config_sample_parse(sample, &into->sample_shift)) {
         diag_set(&diag, EINVAL, "'%s' is no share of calls", sample);
         diag_hint(&diag, "choose 1/N with a power of two from 1 to 1024, for example 1/128");

@@ -246,12 +246,16 @@ static void look_at_targets(const struct agent *agent, struct health *health)
 {
     for (size_t i = 0; i < agent->targets_count; i++) {
         const struct agent_target *target = agent->targets[i];
+        const char *text = target->wanted.text;
+        const char *why = target->refusal.what;
         if (target->attached || target->wanted.optional)
             continue;
+        if (strncmp(why, text, strlen(text)) == 0 && strncmp(why + strlen(text), ": ", 2) == 0)
+            why += strlen(text) + 2; /* told once is enough */
         add_reason(health,
                    target->refusal.hint[0] ? target->refusal.hint
                                            : "loris doctor tells what can be attached here",
-                   "%s is not watched: %s", target->wanted.text, target->refusal.what);
+                   "%s is not watched: %s", text, why);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/answer_preset.h"
+#include "probe/attach_survey.h"
 #include "probe/hazards.h"
 #include "probe/listing.h"
 
@@ -83,9 +84,30 @@ void answer_write_placement(struct json_writer *json, const struct placement *pl
     json_end_object(json);
 }
 
+struct listing_writer {
+    struct json_writer *json;
+    const struct attach_survey *survey; /* of the costs; NULL: not asked for */
+    bool any_kernel;
+};
+
+/* What a call of a function probed there would cost; 0: it could not be measured. */
+static uint32_t predicted_ns(const struct attach_survey *survey, const struct placement *placement)
+{
+    enum calibration_place place = !placement->is_emulated ? CALIBRATION_STEPPED
+                                   : strncmp(placement->instruction, "push", 4) == 0
+                                       ? CALIBRATION_PUSH
+                                       : CALIBRATION_NOP;
+    const struct calibration_cost *cost = &survey->user_costs[place];
+    return cost->source == CALIBRATION_MEASURED ? cost->cost_ns : 0;
+}
+
 static void write_listing(const struct listing *listing, void *context)
 {
-    struct json_writer *json = context;
+    struct listing_writer *writer = context;
+    struct json_writer *json = writer->json;
+    uint32_t cost_ns =
+        listing->placement && writer->survey ? predicted_ns(writer->survey, listing->placement) : 0;
+    writer->any_kernel |= strcmp(listing->kind, target_kind_name(TARGET_KERNEL)) == 0;
     json_begin_object(json, NULL);
     json_string_z(json, "target", listing->target);
     json_string_z(json, "kind", listing->kind);
@@ -99,7 +121,24 @@ static void write_listing(const struct listing *listing, void *context)
         json_string_z(json, "note", listing->note);
     if (listing->placement)
         answer_write_placement(json, listing->placement);
+    if (cost_ns)
+        json_u64(json, "cost_ns", cost_ns);
     json_end_object(json);
+}
+
+/* A list of names that none can be watched by would mislead; without the rights to try it, nothing
+ * is said. */
+static void write_list_note(struct json_writer *json, const struct listing_writer *writer)
+{
+    struct attach_survey survey;
+    if (!writer->any_kernel)
+        return;
+    attach_survey_kernel(&survey);
+    if (survey.core.taken && !attach_survey_takes_kernel_functions(&survey))
+        json_string_z(
+            json, "note",
+            "this kernel takes neither fentry nor kprobes: none of these kernel functions "
+            "can be watched");
 }
 
 static bool nop5_becomes_call(void *hazards)
@@ -129,13 +168,17 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
     }
     _cleanup_text_ struct text found = {0};
     struct json_writer writer = {.text = &found};
+    struct attach_survey survey = {0};
+    struct listing_writer listing_writer = {&writer, with_placement ? &survey : NULL, false};
     json_begin_array(&writer, NULL);
+    if (with_placement)
+        attach_survey_costs(&survey);
     struct hazards hazards = {0};
     const struct placement_options options = {.nop5_becomes_call = nop5_becomes_call,
                                               .context = &hazards};
     const struct listing_request request = {
         .pattern = pattern, .limit = limit, .placement = with_placement ? &options : NULL};
-    int error = listing_find(&request, write_listing, &writer, &totals, &diag);
+    int error = listing_find(&request, write_listing, &listing_writer, &totals, &diag);
     json_end_array(&writer);
     if (!error && found.failed)
         error = diag_set(&diag, -found.failed, "the list is too long; narrow the pattern");
@@ -151,5 +194,6 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
         json_u64(json, "cheap_at_entry", totals.cheap_at_entry);
         json_u64(json, "cheap", totals.cheap);
     }
+    write_list_note(json, &listing_writer);
     varlink_call_reply(call);
 }

@@ -26,9 +26,9 @@
 #define CONFIG_FILTER_PIDS_MAX 64
 #define CONFIG_COMM_BYTES      16 /* TASK_COMM_LEN, with the NUL */
 #define CONFIG_UNIT_BYTES      512
-#define CONFIG_PRESET_BYTES    64  /* of a preset's name, with the NUL */
-#define CONFIG_BUDGET_MIN      100 /* millionths of one CPU */
-#define CONFIG_BUDGET_MAX      1000000
+#define CONFIG_PRESET_BYTES    64         /* of a preset's name, with the NUL */
+#define CONFIG_BUDGET_MIN      100        /* millionths of one CPU */
+#define CONFIG_BUDGET_MAX      1000000000 /* 1,000 CPUs, on any machine: a file fits all of a fleet */
 
 /* `by:` of the summaries. */
 enum config_group {
@@ -81,7 +81,7 @@ struct config_alerting {
 
 struct config {
     uint64_t memory_budget_bytes; /* 12 MiB .. 64 GiB */
-    double overhead_budget_ratio; /* of one CPU, 0.0001 .. 1, or infinity */
+    double overhead_budget_ratio; /* of one CPU, 0.0001 .. 1000, or infinity */
     uint64_t interval_ns;         /* between summaries, 1 s .. 1 h */
     uint32_t window_slices;       /* 1 .. SERIES_SLICES_MAX */
     uint64_t window_slice_ns;     /* 1 s .. 1 h */

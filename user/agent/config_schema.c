@@ -135,7 +135,7 @@ static const struct config_key top_keys[] = {
      .max = 64 * GIB, .expected = "a size from 12MiB to 64GiB, for example 64MiB"},
     {"overhead_budget", CONFIG_VALUE_PERCENT, .unlimited = true, FIELD(overhead_budget_ratio),
      .min = CONFIG_BUDGET_MIN, .max = CONFIG_BUDGET_MAX,
-     .expected = "a share of one CPU from 0.01% to 100%, for example 1%; or none"},
+     .expected = "a share of one CPU from 0.01% to 100000%, for example 1%; or none"},
     {"interval", CONFIG_VALUE_DURATION, FIELD(interval_ns), .min = S, .max = H,
      .expected = "a time from 1s to 1h, for example 10s"},
     {"window", CONFIG_VALUE_CUSTOM, .read = read_window},

@@ -42,7 +42,7 @@ static bool is_hopeless(const struct doctor_machine *machine, const struct docto
     if (target->refusal)
         return true;
     if (strncmp(target->text, "kernel:", 7) == 0)
-        return !doctor_takes_kernel_functions(survey);
+        return !attach_survey_takes_kernel_functions(survey);
     if (strncmp(target->text, "usdt:", 5) == 0)
         return !survey->marks.taken;
     return false;

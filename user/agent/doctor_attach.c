@@ -28,11 +28,6 @@ static enum attach_kind best_of(const struct attach_survey *survey, const enum a
     return *ladder;
 }
 
-bool doctor_takes_kernel_functions(const struct attach_survey *survey)
-{
-    return best_of(survey, kernel_ladder) != ATTACH_AUTO;
-}
-
 /* Nothing was tried without the maps and the first programs. True: the finding says so. */
 static bool was_not_tried(const struct doctor_machine *machine, struct doctor_finding *finding)
 {

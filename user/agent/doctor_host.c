@@ -117,18 +117,17 @@ static void check_memory(const struct doctor_machine *machine, struct doctor_fin
 
 static void check_tracefs(const struct doctor_machine *machine, struct doctor_finding *finding)
 {
-    static const char *const paths[] = {
-        "/sys/kernel/tracing/available_filter_functions",
-        "/sys/kernel/debug/tracing/available_filter_functions",
-    };
-    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        int error = doctor_find_file(machine, paths[i]);
+    static const char *const mounts[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
+    for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+        char list[64];
+        snprintf(list, sizeof(list), "%s/available_filter_functions", mounts[i]);
+        int error = doctor_find_file(machine, list);
         if (error == -ENOENT)
             continue;
         if (error)
-            doctor_unread(finding, paths[i], error);
+            doctor_unread(finding, list, error);
         else
-            doctor_found(finding, DOCTOR_OK, "%s", paths[i]);
+            doctor_found(finding, DOCTOR_OK, "mounted on %s", mounts[i]);
         return;
     }
     doctor_found(finding, DOCTOR_ABSENT, "not mounted");

@@ -49,7 +49,3 @@ int doctor_find_file(const struct doctor_machine *machine, const char *path);
 /* --- doctor_rights.c --- */
 /* Whether the one who looks has CAP_number; -errno when that cannot be seen. */
 int doctor_has_capability(const struct doctor_machine *machine, unsigned number);
-
-/* --- doctor_attach.c --- */
-/* Whether any way to watch kernel functions is open here. */
-bool doctor_takes_kernel_functions(const struct attach_survey *survey);

@@ -373,7 +373,7 @@ static int load_config(const struct options *options, struct config **ret_config
     struct config *config = *ret_config;
     if (options->budget && config_budget_parse(options->budget, &config->overhead_budget_ratio)) {
         diag_set(&diag, EINVAL, "'%s' is no budget", options->budget);
-        diag_hint(&diag, "a share of one CPU from 0.01%% to 100%%, for example 5%%; or none");
+        diag_hint(&diag, "a share of one CPU from 0.01%% to 100000%%, for example 5%%; or none");
         config_free(take_ptr(*ret_config));
         return log_failure(-EINVAL, &diag);
     }

@@ -102,7 +102,8 @@ void doctor_report_print(const json_t *reply, unsigned width, struct text *out)
     const json_t *checks = json_object_get(reply, "checks");
     for (size_t i = 0; i < json_array_size(checks); i++)
         print_check(json_array_get(checks, i), width, out);
-    text_append_format(out, "%zu checks:", json_array_size(checks));
+    size_t all = json_array_size(checks);
+    text_append_format(out, "%zu check%s:", all, all == 1 ? "" : "s");
     const char *separator = " ";
     for (size_t i = 0; i < RESULT_COUNT; i++) {
         size_t count = count_of(checks, results[i]);

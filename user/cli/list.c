@@ -14,11 +14,9 @@
 
 static const struct table_column columns[] = {{.title = "TARGET"}, {.title = "NOTE"}};
 
-static const struct table_column placement_columns[] = {{.title = "TARGET"},
-                                                        {.title = "PLACE", .is_right = true},
-                                                        {.title = "INSTRUCTION"},
-                                                        {.title = "COST"},
-                                                        {.title = "NOTE"}};
+static const struct table_column placement_columns[] = {
+    {.title = "TARGET"}, {.title = "PLACE", .is_right = true},   {.title = "INSTRUCTION"},
+    {.title = "COST"},   {.title = "NS/CALL", .is_right = true}, {.title = "NOTE"}};
 
 static void print_placement(struct table *table, const json_t *placement)
 {
@@ -30,6 +28,15 @@ static void print_placement(struct table *table, const json_t *placement)
     table_cell(table, place);
     table_cell(table, json_field_string(placement, "instruction"));
     table_cell(table, !placement ? "" : is_emulated ? "emulated" : "single-stepped");
+}
+
+/* Measured, where the rights to do so are there. */
+static void print_cost(struct table *table, const json_t *one)
+{
+    char cost[32] = "";
+    if (json_field_has(one, "cost_ns"))
+        series_view_format_exact(json_field_u64(one, "cost_ns"), cost);
+    table_cell(table, cost);
 }
 
 /* "cheap at entry 45 %, after moving 72 % of 3,614 functions" */
@@ -59,6 +66,7 @@ static int print_placements(const json_t *reply, struct output *output, struct t
         const char *reason = json_field_string(placement, "reason");
         table_cell(table, json_field_string(one, "target"));
         print_placement(table, placement);
+        print_cost(table, one);
         table_cell(table, *reason ? reason : json_field_string(one, "note"));
     }
     table_print(table, 0, 0, output->has_colour, out);
@@ -126,6 +134,10 @@ static int print_found(const struct invocation *invocation, const json_t *reply)
         series_view_format_exact(count, shown);
         series_view_format_exact(total, all);
         message_say("these are %s of %s; --limit N shows more", shown, all);
+    }
+    if (r == 0 && json_field_has(reply, "note")) {
+        message_say("%s", json_field_string(reply, "note"));
+        message_hint("loris doctor tells why");
     }
     return output_exit_code(r);
 }

@@ -80,14 +80,27 @@ static void print_probes(const json_t *reply, struct text *out)
     text_append_format(out, "\nseries    %s\n", number);
 }
 
-/* The reason names the target, as a rule. */
-static void print_refused(const json_t *probes, struct text *out)
+static bool is_among(const json_t *strings, const char *target)
 {
+    for (size_t i = 0; i < json_array_size(strings); i++) {
+        const char *string = json_string_value(json_array_get(strings, i));
+        if (string && strstr(string, target) == string)
+            return true;
+    }
+    return false;
+}
+
+/* Those that are no reason for a worse health: what is optional. The reason names the target, as a
+ * rule. */
+static void print_refused(const json_t *reply, struct text *out)
+{
+    const json_t *probes = json_object_get(reply, "probes");
     for (size_t i = 0; i < json_array_size(probes); i++) {
         const json_t *probe = json_array_get(probes, i);
         const char *target = json_field_string(probe, "target");
         const char *reason = json_field_string(probe, "reason");
-        if (strcmp(json_field_string(probe, "state"), "refused") != 0)
+        if (strcmp(json_field_string(probe, "state"), "refused") != 0 ||
+            is_among(json_object_get(reply, "reasons"), target))
             continue;
         text_append_string(out, "refused   ");
         if (!strstr(reason, target)) {
@@ -174,7 +187,7 @@ static void print_status(const struct invocation *invocation, const json_t *repl
     print_reasons(reply, out);
     print_agent(reply, out);
     print_probes(reply, out);
-    print_refused(json_object_get(reply, "probes"), out);
+    print_refused(reply, out);
     print_drain(json_object_get(reply, "drain"), out);
     print_overhead(json_object_get(reply, "overhead"), out);
     print_missed(json_field_u64(reply, "kernel_missed"), out);

@@ -127,26 +127,26 @@ static void probe_row(struct table *table, const json_t *probe)
 }
 
 /* A ledger that does not close is worth its column on every terminal. */
-static void choose_columns(const json_t *probes, struct table_column columns[])
+static void choose_columns(const json_t *probes, struct table_column chosen[])
 {
     bool any_open = false;
     for (size_t i = 0; i < json_array_size(probes); i++)
         any_open |=
             !json_field_bool(json_object_get(json_array_get(probes, i), "ledger"), "closes");
     for (size_t i = 0; i < COLUMNS(probe_columns); i++) {
-        columns[i] = probe_columns[i];
-        if (any_open && strcmp(columns[i].title, LEDGER_TITLE) == 0)
-            columns[i].giving = 0;
+        chosen[i] = probe_columns[i];
+        if (any_open && strcmp(chosen[i].title, LEDGER_TITLE) == 0)
+            chosen[i].giving = 0;
     }
 }
 
 void status_probes_print(const json_t *reply, unsigned width, bool emphasise, struct text *out)
 {
     const json_t *probes = json_object_get(reply, "probes");
-    struct table_column columns[COLUMNS(probe_columns)];
-    choose_columns(probes, columns);
+    struct table_column chosen[COLUMNS(probe_columns)];
+    choose_columns(probes, chosen);
     _cleanup_(table_free_cleanup) struct table *table = NULL;
-    if (table_new(columns, COLUMNS(columns), &table) < 0) {
+    if (table_new(chosen, COLUMNS(chosen), &table) < 0) {
         out->failed = -ENOMEM;
         return;
     }

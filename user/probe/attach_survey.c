@@ -67,17 +67,19 @@ static int try_kind(struct surveyor *surveyor, enum attach_kind kind,
     return error ? error : load_both(surveyor, programs, diag);
 }
 
-static void try_multiple_kinds(struct surveyor *surveyor, size_t count)
+static void try_kinds(struct surveyor *surveyor, bool only_kernel)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < MEASURING_COUNT; i++) {
         struct diag diag = {0};
         enum attach_kind kind = measuring[i].kind;
+        if (only_kernel && kind >= ATTACH_UPROBE)
+            continue;
         int error = try_kind(surveyor, kind, measuring[i].programs, &diag);
         note(&surveyor->survey->kinds[kind], error, &diag);
     }
 }
 
-static int try_fentry(struct surveyor *surveyor, struct diag *diag)
+static int link_fentry(struct surveyor *surveyor, struct diag *diag)
 {
     _cleanup_close_ int entry_fd = -1;
     _cleanup_close_ int exit_fd = -1;
@@ -88,6 +90,13 @@ static int try_fentry(struct surveyor *surveyor, struct diag *diag)
     _cleanup_close_ int entry_link =
         exit_link < 0 ? exit_link : bpf_link_tracing(entry_fd, 0, false);
     return entry_link < 0 ? entry_link : 0;
+}
+
+static void try_fentry(struct surveyor *surveyor)
+{
+    struct diag diag = {0};
+    int error = link_fentry(surveyor, &diag);
+    note(&surveyor->survey->kinds[ATTACH_FENTRY], error, &diag);
 }
 
 static void try_tracepoints(struct surveyor *surveyor)
@@ -160,15 +169,30 @@ void attach_survey_run(const struct attach_trials *known, struct attach_survey *
     struct surveyor surveyor = {.side = side, .survey = ret_survey};
     if (known)
         surveyor.trials = *known;
-    struct diag diag = {0};
-    try_multiple_kinds(&surveyor, MEASURING_COUNT);
-    note(&ret_survey->kinds[ATTACH_FENTRY], try_fentry(&surveyor, &diag), &diag);
+    try_kinds(&surveyor, false);
+    try_fentry(&surveyor);
     try_tracepoints(&surveyor);
     try_marks(&surveyor);
     for (unsigned i = 0; i < HAZARDS; i++)
         (void)hazards_present(&ret_survey->hazards, (enum hazard)i);
     choose_user_kind(&surveyor);
     measure_places(&surveyor);
+}
+
+void attach_survey_kernel(struct attach_survey *ret_survey)
+{
+    _cleanup_(kernel_side_free_cleanup) struct kernel_side *side = open_side(ret_survey);
+    if (!side)
+        return;
+    struct surveyor surveyor = {.side = side, .survey = ret_survey};
+    try_kinds(&surveyor, true);
+    try_fentry(&surveyor);
+}
+
+bool attach_survey_takes_kernel_functions(const struct attach_survey *survey)
+{
+    return survey->kinds[ATTACH_FENTRY].taken || survey->kinds[ATTACH_KPROBE_SESSION].taken ||
+           survey->kinds[ATTACH_KPROBE_MULTI].taken || survey->kinds[ATTACH_KPROBE].taken;
 }
 
 void attach_survey_costs(struct attach_survey *ret_survey)

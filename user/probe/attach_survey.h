@@ -32,6 +32,10 @@ struct attach_survey {
  */
 void attach_survey_run(const struct attach_trials *known, struct attach_survey *ret_survey);
 
+/* Tries the kinds for kernel functions alone, in about 0.1 s; fills core and those. */
+void attach_survey_kernel(struct attach_survey *ret_survey);
+/* Whether any of them is taken. */
+bool attach_survey_takes_kernel_functions(const struct attach_survey *survey);
 /* Measures the kinds of places of user functions alone, in about 0.1 s; fills core, user_kind,
  * user_costs. */
 void attach_survey_costs(struct attach_survey *ret_survey);

@@ -146,8 +146,8 @@ static void refuses_values_of_the_wrong_form(void **state)
     assert_refused(*state, "interval: ~\n", "1:11", "interval: has no value", "a time from");
     assert_refused(*state, "interval: [1s]\n", "1:11", "a list does not belong here",
                    "a time from 1s");
-    assert_refused(*state, "overhead_budget: 1\n", "1:18", "not understood", "0.01% to 100%");
-    assert_refused(*state, "overhead_budget: .5%\n", "1:18", "not understood", "0.01% to 100%");
+    assert_refused(*state, "overhead_budget: 1\n", "1:18", "not understood", "0.01% to 100000%");
+    assert_refused(*state, "overhead_budget: .5%\n", "1:18", "not understood", "0.01% to 100000%");
     assert_refused(*state, "overhead_budget: 1.00001%\n", "1:18", "not understood", "0.01%");
     assert_refused(*state, "overhead_budget: -1%\n", "1:18", "not understood", "0.01%");
     assert_refused(*state, "window: 60s\n", "1:9", "window: \"60s\" does not belong here",
@@ -174,7 +174,7 @@ static void refuses_values_out_of_range(void **state)
     assert_refused(*state, "memory_budget: 99999999999999999999GiB\n", "1:16", "out of range",
                    "12MiB");
     assert_refused(*state, "overhead_budget: 0.0099%\n", "1:18", "out of range", "0.01%");
-    assert_refused(*state, "overhead_budget: 100.0001%\n", "1:18", "out of range", "100%");
+    assert_refused(*state, "overhead_budget: 100000.0001%\n", "1:18", "out of range", "100000%");
     assert_refused(*state, "overhead_budget: 99999999999999999999%\n", "1:18", "out of range", "%");
     assert_refused(*state, "interval: 999ms\n", "1:11", "out of range", "1s to 1h");
     assert_refused(*state, "interval: 61m\n", "1:11", "out of range", "1s to 1h");
@@ -204,6 +204,9 @@ static void the_budget_can_be_none_and_a_later_file_can_set_it_again(void **stat
     write_file(*state, "conf.d/a.yaml", "overhead_budget: 2.5 %\n");
     _cleanup_(config_free_cleanup) struct config *some = load(*state);
     assert_true(some->overhead_budget_ratio == 0.025);
+    write_file(*state, "conf.d/a.yaml", "overhead_budget: 250%\n");
+    _cleanup_(config_free_cleanup) struct config *several = load(*state);
+    assert_true(several->overhead_budget_ratio == 2.5); /* CPUs */
     write_file(*state, "conf.d/a.yaml", "");
     assert_refused(*state, "overhead_budget: None\n", "1:18", "not understood", "; or none");
     assert_refused(*state, "overhead_budget: none%\n", "1:18", "not understood", "; or none");
@@ -220,7 +223,8 @@ static void the_budget_of_the_command_line_has_the_same_words(void **state)
     static const struct {
         const char *word;
         double ratio;
-    } right[] = {{"1%", 0.01}, {"0.01%", 0.0001}, {"0.25%", 0.0025}, {"5 %", 0.05}, {"100%", 1}};
+    } right[] = {{"1%", 0.01},  {"0.01%", 0.0001}, {"0.25%", 0.0025},
+                 {"5 %", 0.05}, {"100%", 1},       {"1600%", 16}};
     static const struct {
         const char *word;
         int error;
@@ -235,7 +239,7 @@ static void the_budget_of_the_command_line_has_the_same_words(void **state)
                  {"inf%", -EINVAL},
                  {"0%", -ERANGE},
                  {"0.0099%", -ERANGE},
-                 {"100.0001%", -ERANGE},
+                 {"100000.0001%", -ERANGE},
                  {"99999999999999999999%", -ERANGE}};
     double ratio = -1;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)

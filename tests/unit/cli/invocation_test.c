@@ -22,6 +22,7 @@
 STUB(command_watch)
 STUB(command_stats)
 STUB(command_status)
+STUB(command_doctor)
 STUB(command_list)
 STUB(command_top)
 STUB(command_check_config)

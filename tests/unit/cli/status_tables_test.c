@@ -44,6 +44,7 @@ static void assert_cells(const char *probe, const char *cells)
 
 static const char busy[] =
     "{\"probe\":\"user:a:b\",\"state\":\"attached\",\"attach\":\"uprobe-session\","
+    "\"object\":\"/usr/lib/libc.so.6\",\"offset\":624944,"
     "\"placement\":{\"offset\":4,\"emulated\":true},\"rate_per_s\":13200,\"bias_ns\":433,"
     "\"sample_shift\":0,\"thin_shift\":4,\"attached_ratio\":0.03125,"
     "\"cost\":{\"call_ns\":1166,\"reduced_ns\":500,\"cpu_ratio\":0.0049},"
@@ -54,10 +55,10 @@ static void a_probe_has_a_cost_a_place_and_a_bias(void **state)
     (void)state;
     assert_probe_table(
         busy, 0,
-        "PROBE     STATE     ATTACHED BY     AT  RATE/s  NS/CALL  CPU%  RETURNED  IN FLIGHT"
-        "                  TIMED    BIAS  LEDGER  WHY\n"
-        "user:a:b  attached  uprobe-session  +4  13.2 k    1,166  0.49    73,162          1"
-        "  1/16 for 1/32 of time  433 ns  closes  \n");
+        "PROBE     STATE     ATTACHED BY     ADDRESS            AT  RATE/s  NS/CALL  CPU%  RETURNED"
+        "  IN FLIGHT                  TIMED    BIAS  LEDGER  WHY\n"
+        "user:a:b  attached  uprobe-session  libc.so.6+0x98930  +4  13.2 k    1,166  0.49    73,162"
+        "          1  1/16 for 1/32 of time  433 ns  closes  \n");
 }
 
 static void what_is_refused_has_no_cost_and_says_why(void **state)
@@ -80,13 +81,25 @@ static void a_narrow_terminal_keeps_what_says_most(void **state)
                        "user:a:b  attached    73,162\n");
 }
 
+static void a_ledger_that_is_open_shows_on_any_terminal(void **state)
+{
+    (void)state;
+    char open_probe[sizeof(busy)];
+    snprintf(open_probe, sizeof(open_probe), "%s", busy);
+    memcpy(strstr(open_probe, "true}}"), "null", 4);
+    assert_probe_table(open_probe, 80,
+                       "PROBE     STATE     ATTACHED BY     RATE/s  CPU%  RETURNED  LEDGER  WHY\n"
+                       "user:a:b  attached  uprobe-session  13.2 k  0.49    73,162  open    \n");
+}
+
 static void a_place_says_when_it_is_stepped(void **state)
 {
     (void)state;
 #define PROBE(fields) "{\"probe\":\"p\",\"state\":\"s\",\"attach\":\"a\"," fields "\"ledger\":{}}"
     assert_cells(PROBE("\"placement\":{\"offset\":0,\"emulated\":false},"), "  +0 stepped  ");
     assert_cells(PROBE("\"placement\":{\"offset\":23,\"emulated\":true},"), "  +23  ");
-    assert_cells(PROBE(""), "p      s      a                     -  "); /* a syscall has none */
+    assert_cells(PROBE(""),
+                 "p      s      a                              -  "); /* a syscall has none */
 #undef PROBE
 }
 
@@ -114,20 +127,25 @@ static void says_how_many_calls_are_timed(void **state)
 static void memory_has_owners_and_caches(void **state)
 {
     (void)state;
-    json_t *reply =
-        json_loads("{\"memory\":[{\"owner\":\"series\",\"bytes\":1048576,\"entries\":1234}],"
-                   "\"caches\":[{\"name\":\"units\",\"entries\":3,\"bytes\":512,\"hits\":9,"
-                   "\"misses\":1,\"hit_ratio\":0.9,\"evicted\":0},{\"name\":\"new\"}]}",
-                   0, NULL);
+    json_t *reply = json_loads(
+        "{\"memory_budget\":67108864,\"memory\":[{\"owner\":\"series\",\"bytes\":1048576,"
+        "\"entries\":1234,\"peak\":2097152,\"limit\":8388608},{\"owner\":\"maps\",\"bytes\":0}],"
+        "\"caches\":[{\"name\":\"units\",\"entries\":3,\"bytes\":512,\"hits\":9,"
+        "\"misses\":1,\"hit_ratio\":0.9,\"evicted\":0,\"limit\":4096},"
+        "{\"name\":\"series\",\"entries\":7,\"limit_bytes\":1048576},{\"name\":\"new\"}]}",
+        0, NULL);
     assert_non_null(reply);
     struct text out = {0};
     status_memory_print(reply, 0, false, &out);
-    assert_string_equal(out.bytes, "MEMORY OF    BYTES  ENTRIES\n"
-                                   "series     1.0 MiB    1,234\n"
-                                   "\n"
-                                   "CACHE  ENTRIES  BYTES  HITS  MISSES  HIT%  EVICTED\n"
-                                   "units        3  512 B     9       1  90.0        0\n"
-                                   "new          -    0 B     -       -     -        -\n");
+    assert_string_equal(out.bytes,
+                        "MEMORY OF    BYTES  BUDGET%     PEAK    LIMIT  ENTRIES\n"
+                        "series     1.0 MiB      1.6  2.0 MiB  8.0 MiB    1,234\n"
+                        "maps           0 B      0.0        -        -        -\n"
+                        "\n"
+                        "CACHE   ENTRIES  BYTES    LIMIT  HITS  MISSES  HIT%  EVICTED\n"
+                        "units         3  512 B    4,096     9       1  90.0        0\n"
+                        "series        7      -  1.0 MiB     -       -     -        -\n"
+                        "new           -      -        -     -       -     -        -\n");
     text_done(&out);
     json_decref(reply);
 }
@@ -150,6 +168,7 @@ int main(void)
         cmocka_unit_test(a_probe_has_a_cost_a_place_and_a_bias),
         cmocka_unit_test(what_is_refused_has_no_cost_and_says_why),
         cmocka_unit_test(a_narrow_terminal_keeps_what_says_most),
+        cmocka_unit_test(a_ledger_that_is_open_shows_on_any_terminal),
         cmocka_unit_test(a_place_says_when_it_is_stepped),
         cmocka_unit_test(says_how_many_calls_are_timed),
         cmocka_unit_test(memory_has_owners_and_caches),
