@@ -279,8 +279,6 @@ install: all ## install below DESTDIR and PREFIX; keeps a configuration that is 
 	$(QUIET)install -D -m 644 include/loris/org.loris.Agent.varlink \
 		'$(DESTDIR)$(PREFIX)/share/loris/org.loris.Agent.varlink'
 	$(QUIET)install -D -m 644 packaging/loris.yaml '$(DESTDIR)$(PREFIX)/share/loris/loris.yaml'
-	$(QUIET)install -d '$(DESTDIR)$(SYSCONFDIR)/loris/presets' '$(DESTDIR)$(PREFIX)/share/loris/presets'
-	$(QUIET)install -m 644 packaging/presets/*.yaml '$(DESTDIR)$(PREFIX)/share/loris/presets'
 	$(QUIET)test -e '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml' || \
 		install -m 644 packaging/loris.yaml '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml'
 	$(QUIET)install -D -m 644 packaging/loris.logrotate '$(DESTDIR)$(SYSCONFDIR)/logrotate.d/loris'
