@@ -7,9 +7,11 @@ times do not.
 """
 
 import json
+import pathlib
 import re
 
 CASES = []
+PRESETS = pathlib.Path(__file__).resolve().parents[2] / "packaging/presets"
 
 
 def case(seconds=60, **parameters):
@@ -231,6 +233,54 @@ def accounts_for_more_sleepers_than_return_probes_were_prepared(attach):
             expect_equal(ledger["returned"] >= report.truth["calls"], True, "all returned")
     return (agent("/opt/pipe_sleepers threads=100 rounds=3 truth=/tmp/truth",
                   {"kernel:vfs_read": "pipe_sleepers"}, attach=attach), check)
+
+
+def preset(name, command):
+    """`loris watch preset:NAME` of a shell command, then its exit status."""
+    return (f"mkdir -p /etc/loris/presets\ncat > /etc/loris/presets/{name}.yaml <<'END'\n"
+            f"{(PRESETS / f'{name}.yaml').read_text()}END\n"
+            f"loris watch --budget none --json --by none --sample 1/1 preset:{name} -- "
+            f"sh -c '{command}'\necho \"status $?\"\n")
+
+
+def errors(report, probe):
+    return sum(line["errors"] for line in report.final(probe))
+
+
+@case(seconds=120)
+def runs_the_preset_vfs():
+    def check(report):
+        expect_equal(report.values.get("status"), "0", "exit status")
+        made = report.count("kernel:vfs_mkdir"), errors(report, "kernel:vfs_mkdir")
+        # The third folder is there already: the kernel sees that before vfs_mkdir.
+        expect_equal(made, (2, 0), "folders made")
+        gone = report.count("kernel:vfs_rmdir"), errors(report, "kernel:vfs_rmdir")
+        expect_equal(gone, (2, 1), "folders removed, one of them not empty")
+        expect_equal(report.count("kernel:vfs_rename"), 1, "renamed")
+        expect_equal(report.count("kernel:vfs_unlink"), 1, "removed")
+        more = report.count("kernel:vfs_read") - 5000
+        expect_equal(0 <= more <= 200, True, f"{more} reads beside those of dd")
+    return preset("vfs", "cd /tmp; mkdir a b; mkdir a; touch a/file; rmdir a; rmdir b; "
+                         "mv a/file c; rm c; dd if=/dev/zero of=/dev/null bs=1 count=5000; "
+                         "true"), check
+
+
+@case(seconds=120)
+def runs_the_preset_tcp():
+    def check(report):
+        expect_equal(report.values.get("status"), "0", "exit status")
+        connects = (report.count("kernel:inet_stream_connect"),
+                    errors(report, "kernel:inet_stream_connect"))
+        expect_equal(connects, (2, 1), "connects, one of them where nobody listens")
+        expect_equal(report.count("kernel:tcp_v4_connect"), 2, "steps of connecting")
+        accepted = report.count("kernel:inet_csk_accept"), errors(report, "kernel:inet_csk_accept")
+        expect_equal(accepted, (1, 0), "accepted")
+        expect_equal(report.count("kernel:tcp_sendmsg") >= 1, True, "sent")
+        expect_equal(report.count("kernel:tcp_recvmsg") >= 2, True, "received, and the end")
+    return preset("tcp", "echo hello | nc -l -p 5000 > /tmp/got & "
+                         "until grep -q :1388.*0A /proc/net/tcp /proc/net/tcp6; do usleep 20000; done; "
+                         "echo hello | nc 127.0.0.1 5000 > /tmp/sent; wait; "
+                         "nc 127.0.0.1 5001 < /dev/null; true"), check
 
 
 @case(seconds=120)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* loris list: what could be watched, asked of a private agent. */
 #include <errno.h>
+#include <string.h>
 
 #include "cli/agent_access.h"
 #include "cli/commands.h"
@@ -115,7 +116,10 @@ static int print_found(const struct invocation *invocation, const json_t *reply)
     uint64_t total = json_field_u64(reply, "total");
     if (count == 0) {
         message_say("nothing that could be watched matches \"%s\"", invocation->arguments[0]);
-        message_hint("quote globs for the shell, for instance: loris list 'syscall:*open*'");
+        if (strncmp(invocation->arguments[0], "preset:", strlen("preset:")) == 0)
+            message_hint("loris list 'preset:*' shows the presets that there are");
+        else
+            message_hint("quote globs for the shell, for instance: loris list 'syscall:*open*'");
         return EXIT_CODE_FAILED;
     }
     struct output output;
