@@ -5,16 +5,17 @@ import collections
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 
 from log_collectors import Journald, Rsyslog, SyslogNg
-from support import (LORISD, Agent, Running, expect, expect_equal, limit, loris, need, scratch,
+from support import (LORISD, ROOT, Agent, Running, expect, expect_equal, limit, loris, need, scratch,
                      user, wait_for, workload)
 
 
 def _config(file, target, more="", interval="1s"):
-    return (f"interval: {interval}\nwindow: {{slices: 60, length: 10s}}\n"
+    return (f"interval: {interval}\nwindow: {{slices: 6, length: 1m}}\nmemory_budget: 256MiB\n"
             f"summaries: {{file: {file}, limit: 10000{more}}}\ntargets:\n  - {target}\n")
 
 
@@ -106,6 +107,31 @@ def every_line_in_the_layout_of_elastic_does_too():
 @limit(60)
 def every_line_in_the_layout_of_opentelemetry_does_too():
     return _collect("otel", "fn_00*", 1)
+
+
+def _longest_lines():
+    """As the agent may write them: one of the most bytes, plain and with what JSON escapes."""
+    header = (ROOT / "user/export/line_layout.h").read_text()
+    most = int(re.search(r"LINE_LAYOUT_BYTES_MAX (\d+)", header)[1])
+    for seq, filler in enumerate(("y", "\\\"", "\u20ac", "\\u0001"), 1):
+        line = (f'{{"schema":"loris.series/1","time":"2026-11-20T07:00:00.123Z","probe":"p",'
+                f'"group":{{"unit":"u"}},"p99_ns":1,"seq":{seq},"run":"r","pad":"')
+        room = most - len(line) - len('"}\n')
+        size = len(filler.encode())
+        yield line + filler * (room // size) + "y" * (room % size) + '"}\n'
+
+
+def the_longest_line_passes_rsyslog_and_syslog_ng():
+    with scratch() as folder:
+        file = folder / "summaries.jsonl"
+        lines = list(_longest_lines())
+        file.write_text("".join(lines))
+        with Rsyslog(folder, file, "loris") as rsyslog, SyslogNg(folder, file, "loris") as syslog_ng:
+            for one in (rsyslog, syslog_ng):
+                wait_for(lambda: len(one.figures()) == len(lines) or one.unparsed(), 30,
+                         f"{one.name} has the lines")
+                _expect_each_line_once(one.name, one.counts(), len(lines))
+                expect_equal(one.unparsed(), "", f"lines that {one.name} cannot read")
 
 
 @limit(60)
