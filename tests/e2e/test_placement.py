@@ -57,7 +57,8 @@ def tells_where_probes_would_go_and_why():
 def prints_a_table_that_ends_with_totals():
     done = loris("list", "--placement", f"user:{workload('prologues')}:p_*")
     lines = done.stdout.splitlines()
-    expect_equal(lines[0].split(), ["TARGET", "PLACE", "INSTRUCTION", "COST", "NOTE"], "titles")
+    expect_equal(lines[0].split(),
+                 ["TARGET", "PLACE", "INSTRUCTION", "COST", "NS/CALL", "NOTE"], "titles")
     expect(lines[-1].startswith("cheap at the entry "), f"the last line: {lines[-1]}")
     expect(lines[-1].endswith(f" of {len(lines) - 2} functions"), f"the last line: {lines[-1]}")
 

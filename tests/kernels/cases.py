@@ -425,13 +425,8 @@ def measures_the_wait_for_a_cpu():
     return (watched("span:run-queue", "file_reads calls=20000 threads=8"), check)
 
 
-@case(attach=KERNEL_KINDS)
-def leaves_nothing_in_the_kernel_after_kill_9(attach):
-    def check(report):
-        for name in ("programs", "kprobes", "functions"):
-            expect_equal(report.values.get(name), "0", f"{name} that are left")
-    steps = "kill -9 $agent"
-    after = """
+# What is left of us, once the kernel has taken apart what nobody holds any more.
+LEFT = """
 tries=0
 left() { bpftool -j prog show | grep -o '"name":"on_[^"]*"' | wc -l; }
 until [ "$(left)" = 0 ]; do
@@ -439,6 +434,16 @@ until [ "$(left)" = 0 ]; do
 done
 echo "programs $(left)"
 echo "kprobes $(cat /sys/kernel/tracing/kprobe_events /sys/kernel/tracing/uprobe_events | wc -l)"
+"""
+
+
+@case(attach=KERNEL_KINDS)
+def leaves_nothing_in_the_kernel_after_kill_9(attach):
+    def check(report):
+        for name in ("programs", "kprobes", "functions"):
+            expect_equal(report.values.get(name), "0", f"{name} that are left")
+    steps = "kill -9 $agent"
+    after = LEFT + """
 echo "functions $(cat /sys/kernel/tracing/enabled_functions | wc -l)"
 """
     script = agent(steps, {"kernel:vfs_read": "sh"}, attach=attach).split("# Drained")[0]
@@ -469,16 +474,7 @@ def doctor_says_what_this_kernel_takes():
         expect_equal(checks["attach.kernel-functions"]["result"], "ok", "kernel functions")
         expect_equal(report.values.get("programs"), "0", "programs that are left")
         expect_equal(report.values.get("kprobes"), "0", "probes that are left")
-    return ("""
-loris doctor --json; echo "status $?"
-tries=0
-left() { bpftool -j prog show | grep -o '"name":"on_[^"]*"' | wc -l; }
-until [ "$(left)" = 0 ]; do
-    tries=$((tries + 1)); [ $tries -gt 100 ] && break; usleep 50000
-done
-echo "programs $(left)"
-echo "kprobes $(cat /sys/kernel/tracing/kprobe_events /sys/kernel/tracing/uprobe_events | wc -l)"
-""", check)
+    return ('loris doctor --json; echo "status $?"\n' + LEFT, check)
 
 
 @case()

@@ -8,13 +8,6 @@
 
 #define STEPPED_DEAR 5000 /* ns */
 
-/* One way to attach, and what to do where it is refused. */
-struct way {
-    enum attach_kind kind;
-    const char *purpose;
-    const char *remedy;
-};
-
 static const enum attach_kind user_ladder[] = {ATTACH_UPROBE_SESSION, ATTACH_UPROBE_MULTI,
                                                ATTACH_UPROBE, ATTACH_AUTO};
 static const enum attach_kind kernel_ladder[] = {ATTACH_FENTRY, ATTACH_KPROBE_SESSION,
@@ -53,11 +46,51 @@ static void check_programs(const struct doctor_machine *machine, struct doctor_f
                           : core->refusal.hint);
 }
 
-static void check_way(const struct doctor_machine *machine, const struct way *way,
-                      const enum attach_kind *ladder, struct doctor_finding *finding)
+/* One way to attach. */
+struct way {
+    const char *check;
+    enum attach_kind kind;
+    const enum attach_kind *ladder; /* of what is used instead; NULL: nothing is */
+    const char *purpose;
+    const char *remedy;
+};
+
+static const struct way ways[] = {
+    {"attach.uprobe-session", ATTACH_UPROBE_SESSION, user_ladder,
+     "one link for many functions, calls can be skipped at the entry",
+     "kernels since 6.13 have it"},
+    {"attach.uprobe-multi", ATTACH_UPROBE_MULTI, user_ladder, "one link for many functions",
+     "kernels since 6.6 have it"},
+    {"attach.uprobe", ATTACH_UPROBE, user_ladder,
+     "a link for each function; detaching takes up to 0.5 s each",
+     "a kernel with CONFIG_UPROBE_EVENTS; since 6.16 it needs CAP_SYS_ADMIN, too"},
+    {"attach.uprobe-exits", ATTACH_UPROBE_EXITS, NULL,
+     "entries and return instructions, for code that throws exceptions",
+     "kernels since 6.6 have uprobe-multi, which it takes"},
+    {"attach.fentry", ATTACH_FENTRY, kernel_ladder,
+     "up to a few kernel functions, at the least cost",
+     "a kernel with CONFIG_FUNCTION_TRACER and BTF that is not locked down"},
+    {"attach.kprobe-session", ATTACH_KPROBE_SESSION, kernel_ladder,
+     "one link for many kernel functions", "kernels since 6.10 with CONFIG_FPROBE=y have it"},
+    {"attach.kprobe-multi", ATTACH_KPROBE_MULTI, kernel_ladder,
+     "one link for many kernel functions, two programs",
+     "kernels since 5.18 with CONFIG_FPROBE=y have it"},
+    {"attach.kprobe", ATTACH_KPROBE, kernel_ladder, "a link for each kernel function",
+     "a kernel with CONFIG_KPROBES that is not locked down"},
+};
+
+static const struct way *way_of(const struct doctor_finding *finding)
 {
+    const struct way *way = ways;
+    while (strcmp(way->check, finding->check) != 0)
+        way++;
+    return way;
+}
+
+static void check_way(const struct doctor_machine *machine, struct doctor_finding *finding)
+{
+    const struct way *way = way_of(finding);
     const struct survey_outcome *outcome = &machine->survey->kinds[way->kind];
-    enum attach_kind instead = best_of(machine->survey, ladder);
     if (was_not_tried(machine, finding))
         return;
     if (outcome->taken) {
@@ -65,74 +98,11 @@ static void check_way(const struct doctor_machine *machine, const struct way *wa
         return;
     }
     doctor_found(finding, DOCTOR_ABSENT, "refused: %s", outcome->refusal.what);
+    enum attach_kind instead = way->ladder ? best_of(machine->survey, way->ladder) : ATTACH_AUTO;
     if (instead != ATTACH_AUTO)
         doctor_means(finding, "%s is used instead: nothing needs to be done",
                      attach_kind_name(instead));
     doctor_remedy(finding, "%s", way->remedy);
-}
-
-static void check_uprobe_session(const struct doctor_machine *machine,
-                                 struct doctor_finding *finding)
-{
-    static const struct way way = {ATTACH_UPROBE_SESSION,
-                                   "one link for many functions, calls can be skipped at the entry",
-                                   "kernels since 6.13 have it"};
-    check_way(machine, &way, user_ladder, finding);
-}
-
-static void check_uprobe_multi(const struct doctor_machine *machine, struct doctor_finding *finding)
-{
-    static const struct way way = {ATTACH_UPROBE_MULTI, "one link for many functions",
-                                   "kernels since 6.6 have it"};
-    check_way(machine, &way, user_ladder, finding);
-}
-
-static void check_uprobe(const struct doctor_machine *machine, struct doctor_finding *finding)
-{
-    static const struct way way = {
-        ATTACH_UPROBE, "a link for each function; detaching takes up to 0.5 s each",
-        "a kernel with CONFIG_UPROBE_EVENTS; since 6.16 it needs CAP_SYS_ADMIN, too"};
-    check_way(machine, &way, user_ladder, finding);
-}
-
-static void check_uprobe_exits(const struct doctor_machine *machine, struct doctor_finding *finding)
-{
-    static const enum attach_kind none[] = {ATTACH_AUTO};
-    static const struct way way = {
-        ATTACH_UPROBE_EXITS, "entries and return instructions, for code that throws exceptions",
-        "kernels since 6.6 have uprobe-multi, which it takes; before, single uprobes serve"};
-    check_way(machine, &way, none, finding);
-}
-
-static void check_fentry(const struct doctor_machine *machine, struct doctor_finding *finding)
-{
-    static const struct way way = {
-        ATTACH_FENTRY, "up to a few kernel functions, at the least cost",
-        "a kernel with CONFIG_FUNCTION_TRACER and BTF that is not locked down"};
-    check_way(machine, &way, kernel_ladder, finding);
-}
-
-static void check_kprobe_session(const struct doctor_machine *machine,
-                                 struct doctor_finding *finding)
-{
-    static const struct way way = {ATTACH_KPROBE_SESSION, "one link for many kernel functions",
-                                   "kernels since 6.10 with CONFIG_FPROBE=y have it"};
-    check_way(machine, &way, kernel_ladder, finding);
-}
-
-static void check_kprobe_multi(const struct doctor_machine *machine, struct doctor_finding *finding)
-{
-    static const struct way way = {ATTACH_KPROBE_MULTI,
-                                   "one link for many kernel functions, two programs",
-                                   "kernels since 5.18 with CONFIG_FPROBE=y have it"};
-    check_way(machine, &way, kernel_ladder, finding);
-}
-
-static void check_kprobe(const struct doctor_machine *machine, struct doctor_finding *finding)
-{
-    static const struct way way = {ATTACH_KPROBE, "a link for each kernel function",
-                                   "a kernel with CONFIG_KPROBES that is not locked down"};
-    check_way(machine, &way, kernel_ladder, finding);
 }
 
 static void check_user_functions(const struct doctor_machine *machine,
@@ -167,32 +137,45 @@ static void check_kernel_functions(const struct doctor_machine *machine,
                            "attach.fentry and attach.kprobe*");
 }
 
-static void check_marks(const struct doctor_machine *machine, struct doctor_finding *finding)
+/* What has no other way than its own. */
+static void tell(const struct doctor_machine *machine, const struct survey_outcome *outcome,
+                 const char *taken, enum doctor_result refused, struct doctor_finding *finding)
 {
-    const struct survey_outcome *marks = &machine->survey->marks;
     if (was_not_tried(machine, finding))
         return;
-    if (marks->taken) {
-        doctor_found(finding, DOCTOR_OK, "taken: usdt: targets can be watched");
+    if (outcome->taken)
+        doctor_found(finding, DOCTOR_OK, "taken: %s", taken);
+    else
+        doctor_found(finding, refused, "refused: %s", outcome->refusal.what);
+}
+
+static void check_marks(const struct doctor_machine *machine, struct doctor_finding *finding)
+{
+    tell(machine, &machine->survey->marks, "usdt: targets can be watched", DOCTOR_WARNING, finding);
+    if (finding->result != DOCTOR_WARNING)
         return;
-    }
-    doctor_found(finding, DOCTOR_WARNING, "refused: %s", marks->refusal.what);
     doctor_means(finding, "usdt: targets cannot be watched");
     doctor_remedy(finding, "what attach.uprobe needs");
 }
 
 static void check_syscalls(const struct doctor_machine *machine, struct doctor_finding *finding)
 {
-    const struct survey_outcome *outcome = &machine->survey->tracepoints[TRACEPOINTS_SYSCALLS];
-    if (was_not_tried(machine, finding))
+    tell(machine, &machine->survey->tracepoints[TRACEPOINTS_SYSCALLS],
+         "raw tracepoints sys_enter and sys_exit", DOCTOR_WARNING, finding);
+    if (finding->result != DOCTOR_WARNING)
         return;
-    if (outcome->taken) {
-        doctor_found(finding, DOCTOR_OK, "taken: raw tracepoints sys_enter and sys_exit");
-        return;
-    }
-    doctor_found(finding, DOCTOR_WARNING, "refused: %s", outcome->refusal.what);
     doctor_means(finding, "syscall: targets cannot be watched");
     doctor_remedy(finding, "a kernel with CONFIG_FTRACE_SYSCALLS");
+}
+
+static void check_processes(const struct doctor_machine *machine, struct doctor_finding *finding)
+{
+    tell(machine, &machine->survey->tracepoints[TRACEPOINTS_LIFE],
+         "tracepoints that tell who starts, renames, ends", DOCTOR_FAIL, finding);
+    if (finding->result != DOCTOR_FAIL)
+        return;
+    doctor_means(finding, "nothing can be watched: calls could not be told by process");
+    doctor_remedy(finding, "a kernel with the sched_process_* tracepoints");
 }
 
 static void check_spans(const struct doctor_machine *machine, struct doctor_finding *finding)
@@ -218,20 +201,6 @@ static void check_spans(const struct doctor_machine *machine, struct doctor_find
                  refused, why->what);
     doctor_means(finding, "span: targets of these names cannot be watched");
     doctor_remedy(finding, "a kernel that has these tracepoints");
-}
-
-static void check_processes(const struct doctor_machine *machine, struct doctor_finding *finding)
-{
-    const struct survey_outcome *outcome = &machine->survey->tracepoints[TRACEPOINTS_LIFE];
-    if (was_not_tried(machine, finding))
-        return;
-    if (outcome->taken) {
-        doctor_found(finding, DOCTOR_OK, "taken: tracepoints that tell who starts, renames, ends");
-        return;
-    }
-    doctor_found(finding, DOCTOR_FAIL, "refused: %s", outcome->refusal.what);
-    doctor_means(finding, "nothing can be watched: calls could not be told by process");
-    doctor_remedy(finding, "a kernel with the sched_process_* tracepoints");
 }
 
 static void check_cost(const struct doctor_machine *machine, struct doctor_finding *finding)
@@ -271,16 +240,16 @@ const struct doctor_check doctor_attach_checks[] = {
     {"attach.syscalls", check_syscalls},
     {"attach.spans", check_spans},
     {"attach.user-functions", check_user_functions},
-    {"attach.uprobe-session", check_uprobe_session},
-    {"attach.uprobe-multi", check_uprobe_multi},
-    {"attach.uprobe", check_uprobe},
-    {"attach.uprobe-exits", check_uprobe_exits},
+    {"attach.uprobe-session", check_way},
+    {"attach.uprobe-multi", check_way},
+    {"attach.uprobe", check_way},
+    {"attach.uprobe-exits", check_way},
     {"attach.usdt", check_marks},
     {"attach.kernel-functions", check_kernel_functions},
-    {"attach.fentry", check_fentry},
-    {"attach.kprobe-session", check_kprobe_session},
-    {"attach.kprobe-multi", check_kprobe_multi},
-    {"attach.kprobe", check_kprobe},
+    {"attach.fentry", check_way},
+    {"attach.kprobe-session", check_way},
+    {"attach.kprobe-multi", check_way},
+    {"attach.kprobe", check_way},
     {"attach.cost", check_cost},
     {NULL, NULL},
 };
