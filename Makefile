@@ -285,10 +285,11 @@ build/man/parts/presets: packaging/man/presets.awk $(wildcard packaging/presets/
 	@mkdir -p $(@D)
 	$(QUIET)awk -f $^ </dev/null > $@.new && mv $@.new $@
 
-build/man/%: packaging/man/%.scd $(MANUAL_PARTS) Makefile
+build/man/%: packaging/man/%.scd packaging/man/tidy.awk $(MANUAL_PARTS) Makefile
 	$(call say,MANUAL,$@)
 	$(QUIET)sed -e '/^@commands@$$/{r build/man/parts/commands' -e 'd}' \
-		-e '/^@presets@$$/{r build/man/parts/presets' -e 'd}' $< | scdoc > $@.new && mv $@.new $@
+		-e '/^@presets@$$/{r build/man/parts/presets' -e 'd}' $< | scdoc | \
+		LC_ALL=C awk -f packaging/man/tidy.awk > $@.new && mv $@.new $@
 
 .PHONY: man
 man: $(MANUALS) ## manual pages, in build/man (needs scdoc)

@@ -46,7 +46,7 @@ _loris_complete() {
         _loris_keep "$2" "$3" < <(systemctl list-units --all --plain --no-legend 2>/dev/null |
             sed 's/ .*//')
         ;;
-    probe | rule) _loris_keep "$2" "$3" < <(_loris_names "$1") ;;
+    probe | alert) _loris_keep "$2" "$3" < <(_loris_names "$1") ;;
     target)
         case $2 in
         user:*:* | usdt:*:* | kernel:* | syscall:* | span:* | kmem:* | preset:*) ;;
@@ -61,7 +61,7 @@ _loris_complete() {
 _loris_names() {
     case $1 in
     probe) loris stats --by none --json ;;
-    rule) loris alerts --json ;;
+    alert) loris alerts --rules --json ;;
     esac 2>/dev/null | sed -n "s/.*\"$1\":\"\([^\"\\\\]*\)\".*/\1/p" | sort -u
 }
 

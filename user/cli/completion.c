@@ -33,9 +33,9 @@ static const char *kind_of(const char *argument)
 {
     static const struct {
         const char *name, *kind;
-    } kinds[] = {{"FILE", "file"}, {"PATH", "file"},        {"PID", "pid"},
-                 {"UNIT", "unit"}, {"TARGET", "target"},    {"PATTERN", "target"},
-                 {"RULE", "rule"}, {"PROBE-GLOB", "probe"}, {"COMMAND", "command"}};
+    } kinds[] = {{"FILE", "file"},       {"PATH", "file"},        {"PID", "pid"},
+                 {"UNIT", "unit"},       {"TARGET", "target"},    {"PATTERN", "target"},
+                 {"RULE-GLOB", "alert"}, {"PROBE-GLOB", "probe"}, {"COMMAND", "command"}};
     size_t from, length;
     bare_name(argument, &from, &length);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

@@ -39,8 +39,8 @@ function __loris_probe
     loris stats --by none --json 2>/dev/null | string replace -rf '.*"probe":"([^"\\\\]*)".*' '$1' | sort -u
 end
 
-function __loris_rule
-    loris alerts --json 2>/dev/null | string replace -rf '.*"rule":"([^"\\\\]*)".*' '$1' | sort -u
+function __loris_alert
+    loris alerts --rules --json 2>/dev/null | string replace -rf '.*"alert":"([^"\\\\]*)".*' '$1' | sort -u
 end
 
 function __loris_target

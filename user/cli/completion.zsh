@@ -16,7 +16,7 @@ _loris_names() {
   compadd -a names
 }
 _loris_probe() { _loris_names probe 'stats --by none' }
-_loris_rule() { _loris_names rule alerts }
+_loris_alert() { _loris_names alert 'alerts --rules' }
 
 _loris_target() {
   local -a found

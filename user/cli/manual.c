@@ -37,13 +37,13 @@ static void append_arguments(const char *arguments, struct text *out)
 
 static void append_choices(const char *choices, struct text *out)
 {
-    text_append_string(out, "\tOne of");
+    text_append_string(out, ".\n\tOne of");
     for (const char *at = choices; *at; at += strspn(at, " ")) {
         const size_t word = strcspn(at, " ");
         text_append_format(out, "%s *%.*s*", at == choices ? "" : ",", (int)word, at);
         at += word;
     }
-    text_append_string(out, ".\n");
+    text_append_string(out, ".");
 }
 
 static void append_options(const struct command_option *options, struct text *out)
@@ -56,10 +56,9 @@ static void append_options(const struct command_option *options, struct text *ou
             text_append_format(out, " _%s_", option->argument);
         text_append_string(out, "\n\t");
         append_plain(option->help, strlen(option->help), out);
-        text_append_string(out, "\n");
         if (option->choices)
             append_choices(option->choices, out);
-        text_append_string(out, "\n");
+        text_append_string(out, "\n\n");
     }
 }
 
