@@ -8,19 +8,22 @@ set -eu
 BUILD_PACKAGES="
     gcc make clang bpftool pkg-config libc6-dev linux-libc-dev
     libbpf-dev libelf-dev libdw-dev zlib1g-dev libsystemd-dev libyaml-dev
-    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev"
+    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev
+    libncurses-dev"
 
 # What the two programs load when they run.
 RUN_PACKAGES="
     libbpf1 libelf1 libdw1 zlib1g libsystemd0 libyaml-0-2
-    libjansson4 libxxhash0 libcapstone4"
+    libjansson4 libxxhash0 libcapstone4
+    libncursesw6"
 
 # What `make check` compares with, watches and runs in.
 TEST_PACKAGES="
     libcmocka-dev g++ clang python3 shellcheck valgrind strace jq procps
     bpftrace systemtap-sdt-dev
     redis-server redis-tools sqlite3 postgresql postgresql-client libpq5
-    qemu-system-x86 busybox-static cpio"
+    qemu-system-x86 busybox-static cpio
+    tmux"
 
 # What `make bench` measures loris against. A newer bpftrace and the kernel headers for bcc are
 # unpacked into a folder by the bench itself, for they are of other suites than the system's.

@@ -33,6 +33,7 @@ enum option_id {
     OPTION_MEMORY,
     OPTION_ONCE,
     OPTION_SORT,
+    OPTION_FILTER,
     OPTION_PLACEMENT,
     OPTION_COUNT,
 };

@@ -8,8 +8,6 @@
 #include "cli/json_field.h"
 #include "cli/table.h"
 
-#define NAME_MAX_BYTES 512
-
 static const struct table_column columns[] = {
     {"PROBE", .is_name = true},
     {"WHO", .is_name = true},
@@ -45,24 +43,24 @@ void series_view_format_exact(uint64_t count, char out[32])
     out[used] = '\0';
 }
 
-static void format_who(const json_t *group, char out[NAME_MAX_BYTES])
+void series_view_format_who(const json_t *group, char out[SERIES_WHO_BYTES])
 {
     const char *kind = json_field_string(group, "kind");
     const char *comm = json_field_string(group, "comm");
     const char *unit = json_field_string(group, "unit");
     if (strcmp(kind, "unattributed") == 0)
-        snprintf(out, NAME_MAX_BYTES, "(not attributed)");
+        snprintf(out, SERIES_WHO_BYTES, "(not attributed)");
     else if (strcmp(kind, "other") == 0)
-        snprintf(out, NAME_MAX_BYTES, "(other)");
+        snprintf(out, SERIES_WHO_BYTES, "(other)");
     else if (json_field_has(group, "pid"))
-        snprintf(out, NAME_MAX_BYTES, "%s[%llu]", comm,
+        snprintf(out, SERIES_WHO_BYTES, "%s[%llu]", comm,
                  (unsigned long long)json_field_u64(group, "pid"));
     else if (comm[0])
-        snprintf(out, NAME_MAX_BYTES, "%s (ended)", comm);
+        snprintf(out, SERIES_WHO_BYTES, "%s (ended)", comm);
     else if (unit[0])
-        snprintf(out, NAME_MAX_BYTES, "%s", unit);
+        snprintf(out, SERIES_WHO_BYTES, "%s", unit);
     else
-        snprintf(out, NAME_MAX_BYTES, "-");
+        snprintf(out, SERIES_WHO_BYTES, "-");
 }
 
 static void error_cell(struct table *table, const json_t *series)
@@ -88,10 +86,10 @@ static void duration_cell(struct table *table, const json_t *series, const char 
 
 static void add_row(struct table *table, const json_t *series, bool without_who)
 {
-    char cell[NAME_MAX_BYTES];
+    char cell[SERIES_WHO_BYTES];
     table_cell(table, json_field_string(series, "probe"));
     if (!without_who) {
-        format_who(json_object_get(series, "group"), cell);
+        series_view_format_who(json_object_get(series, "group"), cell);
         table_cell(table, cell);
     }
     char count[32], rate[16];

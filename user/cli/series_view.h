@@ -30,5 +30,8 @@ void series_view_json(const json_t *reply, struct text *out);
 /* Calls in all series. */
 uint64_t series_view_calls(const json_t *reply);
 
+/* "nginx[71]", "redis.service", "(other)"; group: of a series. */
+#define SERIES_WHO_BYTES 512
+void series_view_format_who(const json_t *group, char out[SERIES_WHO_BYTES]);
 /* "1,234,567" */
 void series_view_format_exact(uint64_t count, char out[32]);
