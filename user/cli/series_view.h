@@ -6,19 +6,10 @@
 
 #include "cli/output.h"
 
-enum series_order {
-    SERIES_AS_GIVEN, /* the agent's: the busiest first */
-    SERIES_BY_P99,
-    SERIES_BY_TIME,
-    SERIES_BY_COUNT,
-};
-
 struct series_view {
-    unsigned width;  /* 0: no limit */
-    size_t rows_max; /* 0: all */
+    unsigned width; /* 0: no limit */
     bool emphasise;
     bool without_who; /* by none: there is nobody to name */
-    enum series_order order;
 };
 
 /* reply: of Stats. A table and its footer. */

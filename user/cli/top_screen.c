@@ -5,26 +5,26 @@
 
 #include "base/quantity.h"
 
-#define MARKER      2 /* columns before the names */
-#define GAP         2
-#define NAME_MIN    10
-#define TREND_MAX   60
-#define TALL        12 /* lines from which the totals have one */
-#define CELL_BYTES  32
-#define CLOCK_BYTES sizeof("HH:MM:SS")
+#define MARKER       2 /* columns before the names */
+#define COLUMN_GAP   2
+#define NAME_MIN     10
+#define TREND_MAX    60
+#define TALL         12 /* lines from which the totals have one */
+#define FIGURE_BYTES 32
+#define CLOCK_BYTES  sizeof("HH:MM:SS")
 
-enum column {
-    COLUMN_TREND,
-    COLUMN_P50,
-    COLUMN_P90,
-    COLUMN_P99,
-    COLUMN_P999,
-    COLUMN_MAX,
-    COLUMN_RATE,
-    COLUMN_ERRORS,
-    COLUMN_TIME,
-    COLUMN_COUNT,
-    COLUMNS,
+enum figure {
+    FIGURE_TREND,
+    FIGURE_P50,
+    FIGURE_P90,
+    FIGURE_P99,
+    FIGURE_P999,
+    FIGURE_MAX,
+    FIGURE_RATE,
+    FIGURE_ERRORS,
+    FIGURE_TIME,
+    FIGURE_COUNT,
+    FIGURES,
 };
 
 /* giving: where it is too narrow the highest goes first; 0: stays. */
@@ -32,21 +32,21 @@ static const struct {
     const char *title;
     unsigned width, giving;
     enum top_sort sort; /* TOP_SORTS: none */
-} columns[COLUMNS] = {
-    [COLUMN_TREND] = {"P99 TREND", 9, 3, TOP_SORTS},
-    [COLUMN_P50] = {"P50", 7, 5, TOP_BY_P50},
-    [COLUMN_P90] = {"P90", 7, 8, TOP_SORTS},
-    [COLUMN_P99] = {"P99", 7, 0, TOP_BY_P99},
-    [COLUMN_P999] = {"P99.9", 7, 9, TOP_SORTS},
-    [COLUMN_MAX] = {"MAX", 7, 6, TOP_BY_MAX},
-    [COLUMN_RATE] = {"RATE", 8, 1, TOP_BY_RATE},
-    [COLUMN_ERRORS] = {"ERR%", 5, 4, TOP_BY_ERRORS},
-    [COLUMN_TIME] = {"TIME%", 5, 7, TOP_BY_TIME},
-    [COLUMN_COUNT] = {"COUNT", 7, 10, TOP_BY_COUNT},
+} figure_columns[FIGURES] = {
+    [FIGURE_TREND] = {"P99 TREND", 9, 3, TOP_SORTS},
+    [FIGURE_P50] = {"P50", 7, 5, TOP_BY_P50},
+    [FIGURE_P90] = {"P90", 7, 8, TOP_SORTS},
+    [FIGURE_P99] = {"P99", 7, 0, TOP_BY_P99},
+    [FIGURE_P999] = {"P99.9", 7, 9, TOP_SORTS},
+    [FIGURE_MAX] = {"MAX", 7, 6, TOP_BY_MAX},
+    [FIGURE_RATE] = {"RATE", 8, 1, TOP_BY_RATE},
+    [FIGURE_ERRORS] = {"ERR%", 5, 4, TOP_BY_ERRORS},
+    [FIGURE_TIME] = {"TIME%", 5, 7, TOP_BY_TIME},
+    [FIGURE_COUNT] = {"COUNT", 7, 10, TOP_BY_COUNT},
 };
 
-struct layout {
-    bool is_shown[COLUMNS];
+struct row_layout {
+    bool is_shown[FIGURES];
     unsigned trend_width;
     unsigned probe_width, who_width; /* 0: not shown */
 };
@@ -59,25 +59,25 @@ unsigned top_screen_rows(unsigned height)
 
 /* --- layout ---------------------------------------------------------------------------------- */
 
-static unsigned columns_width(const struct layout *layout)
+static unsigned columns_width(const struct row_layout *layout)
 {
     unsigned width = 0;
-    for (unsigned i = 0; i < COLUMNS; i++)
+    for (unsigned i = 0; i < FIGURES; i++)
         if (layout->is_shown[i])
-            width += GAP + columns[i].width;
+            width += COLUMN_GAP + figure_columns[i].width;
     return width;
 }
 
-static bool drop_one(struct layout *layout, enum top_sort sort)
+static bool drop_one(struct row_layout *layout, enum top_sort sort)
 {
-    unsigned chosen = COLUMNS;
-    for (unsigned i = 0; i < COLUMNS; i++)
-        if (layout->is_shown[i] && columns[i].giving > 0 && columns[i].sort != sort &&
-            (chosen == COLUMNS || columns[i].giving > columns[chosen].giving))
+    unsigned chosen = FIGURES;
+    for (unsigned i = 0; i < FIGURES; i++)
+        if (layout->is_shown[i] && figure_columns[i].giving > 0 && figure_columns[i].sort != sort &&
+            (chosen == FIGURES || figure_columns[i].giving > figure_columns[chosen].giving))
             chosen = i;
-    if (chosen < COLUMNS)
+    if (chosen < FIGURES)
         layout->is_shown[chosen] = false;
-    return chosen < COLUMNS;
+    return chosen < FIGURES;
 }
 
 /* By all rows, not by those on the screen: columns must not move while one scrolls. */
@@ -95,14 +95,14 @@ static void measure_names(const struct top_level *level, const struct top_grid *
     *who_width = level->by == TOP_BY_NONE ? 0 : who < grid->width ? (unsigned)who : grid->width;
 }
 
-static unsigned names_width(const struct layout *layout)
+static unsigned names_width(const struct row_layout *layout)
 {
     return layout->probe_width + layout->who_width +
-           (layout->probe_width && layout->who_width ? GAP : 0);
+           (layout->probe_width && layout->who_width ? COLUMN_GAP : 0);
 }
 
-static void lay_out(const struct top_model *model, const struct top_grid *grid,
-                    struct layout *layout)
+static void plan_row(const struct top_model *model, const struct top_grid *grid,
+                     struct row_layout *layout)
 {
     const struct top_level *level = &model->levels[model->depth];
     measure_names(level, grid, &layout->probe_width, &layout->who_width);
@@ -112,7 +112,7 @@ static void lay_out(const struct top_model *model, const struct top_grid *grid,
         floor = NAME_MIN;
     if (floor > names_width(layout))
         floor = names_width(layout);
-    for (unsigned i = 0; i < COLUMNS; i++)
+    for (unsigned i = 0; i < FIGURES; i++)
         layout->is_shown[i] = true;
     while (MARKER + floor + columns_width(layout) > grid->width && drop_one(layout, model->sort))
         ;
@@ -124,13 +124,13 @@ static void lay_out(const struct top_model *model, const struct top_grid *grid,
         --*wider;
     }
     unsigned left = room > names_width(layout) ? room - names_width(layout) : 0;
-    unsigned trend = columns[COLUMN_TREND].width + left;
+    unsigned trend = figure_columns[FIGURE_TREND].width + left;
     layout->trend_width = trend < TREND_MAX ? trend : TREND_MAX;
 }
 
-static unsigned width_of(const struct layout *layout, unsigned column)
+static unsigned width_of(const struct row_layout *layout, unsigned column)
 {
-    return column == COLUMN_TREND ? layout->trend_width : columns[column].width;
+    return column == FIGURE_TREND ? layout->trend_width : figure_columns[column].width;
 }
 
 /* --- cells ----------------------------------------------------------------------------------- */
@@ -155,65 +155,65 @@ void top_trend_put(struct top_grid *grid, unsigned line, unsigned column, unsign
     }
 }
 
-static void format_percent(double ratio, char out[CELL_BYTES])
+static void format_percent(double ratio, char out[FIGURE_BYTES])
 {
     double percent = 100 * ratio;
     if (ratio <= 0)
-        snprintf(out, CELL_BYTES, "0");
+        snprintf(out, FIGURE_BYTES, "0");
     else if (percent < 0.01)
-        snprintf(out, CELL_BYTES, "<0.01");
+        snprintf(out, FIGURE_BYTES, "<0.01");
     else
-        format_count(percent, out);
+        snprintf(out, FIGURE_BYTES, "%.*f", percent < 9.995 ? 2 : percent < 99.95, percent);
 }
 
-static void format_cell(const struct top_figures *figures, unsigned column, char out[CELL_BYTES])
+static void format_cell(const struct top_figures *figures, unsigned column, char out[FIGURE_BYTES])
 {
-    static const enum top_latency latencies[COLUMNS] = {
-        [COLUMN_P50] = TOP_P50,   [COLUMN_P90] = TOP_P90, [COLUMN_P99] = TOP_P99,
-        [COLUMN_P999] = TOP_P999, [COLUMN_MAX] = TOP_MAX,
+    static const enum top_latency latency_of[FIGURES] = {
+        [FIGURE_P50] = TOP_P50,   [FIGURE_P90] = TOP_P90, [FIGURE_P99] = TOP_P99,
+        [FIGURE_P999] = TOP_P999, [FIGURE_MAX] = TOP_MAX,
     };
     switch (column) {
-    case COLUMN_RATE:
+    case FIGURE_RATE:
         format_count(figures->rate_per_s, out);
         strcat(out, "/s");
         return;
-    case COLUMN_ERRORS:
+    case FIGURE_ERRORS:
         format_percent(figures->error_ratio, out);
         return;
-    case COLUMN_TIME:
+    case FIGURE_TIME:
         format_percent(figures->time_share, out);
         return;
-    case COLUMN_COUNT:
+    case FIGURE_COUNT:
         format_count((double)figures->count, out);
         return;
     default:
         break;
     }
     if (figures->count == 0) {
-        snprintf(out, CELL_BYTES, "-");
+        snprintf(out, FIGURE_BYTES, "-");
         return;
     }
     /* the mark of what is not counted call by call */
-    char *at = column == COLUMN_P99 && figures->is_estimated ? stpcpy(out, "~") : out;
-    format_duration(figures->latency_ns[latencies[column]], at);
+    char *at = column == FIGURE_P99 && figures->is_estimated ? stpcpy(out, "~") : out;
+    format_duration(figures->latency_ns[latency_of[column]], at);
 }
 
 /* --- table ----------------------------------------------------------------------------------- */
 
-static void put_heads(const struct top_model *model, const struct layout *layout,
+static void put_heads(const struct top_model *model, const struct row_layout *layout,
                       struct top_grid *grid, unsigned line)
 {
     const char *down = grid->is_utf8 ? "▼" : "v", *up = grid->is_utf8 ? "▲" : "^";
     const char *arrow = model->is_reversed ? up : down;
     bool by_name = model->sort == TOP_BY_NAME;
     unsigned at = MARKER;
-    char title[CELL_BYTES];
+    char title[FIGURE_BYTES];
     top_grid_paint(grid, line, TOP_HEAD);
     if (layout->probe_width) {
         unsigned next = top_grid_put(grid, line, at, TOP_HEAD, "PROBE");
         if (by_name)
             top_grid_put(grid, line, next, TOP_HEAD, arrow);
-        at += layout->probe_width + (layout->who_width ? GAP : 0);
+        at += layout->probe_width + (layout->who_width ? COLUMN_GAP : 0);
     }
     if (layout->who_width) {
         unsigned next = top_grid_put(grid, line, at, TOP_HEAD, "WHO");
@@ -221,16 +221,16 @@ static void put_heads(const struct top_model *model, const struct layout *layout
             top_grid_put(grid, line, next, TOP_HEAD, arrow);
         at += layout->who_width;
     }
-    for (unsigned i = 0; i < COLUMNS; i++) {
+    for (unsigned i = 0; i < FIGURES; i++) {
         if (!layout->is_shown[i])
             continue;
-        snprintf(title, sizeof(title), "%s%s", columns[i].sort == model->sort ? arrow : "",
-                 columns[i].title);
-        if (i == COLUMN_TREND)
-            top_grid_put(grid, line, at + GAP, TOP_HEAD, title);
+        snprintf(title, sizeof(title), "%s%s", figure_columns[i].sort == model->sort ? arrow : "",
+                 figure_columns[i].title);
+        if (i == FIGURE_TREND)
+            top_grid_put(grid, line, at + COLUMN_GAP, TOP_HEAD, title);
         else
-            top_grid_put_right(grid, line, at + GAP + width_of(layout, i), TOP_HEAD, title);
-        at += GAP + width_of(layout, i);
+            top_grid_put_right(grid, line, at + COLUMN_GAP + width_of(layout, i), TOP_HEAD, title);
+        at += COLUMN_GAP + width_of(layout, i);
     }
 }
 
@@ -239,30 +239,30 @@ static enum top_style style_of_cell(const struct top_figures *figures, unsigned 
 {
     if (style != TOP_PLAIN)
         return style;
-    if (column == COLUMN_ERRORS)
+    if (column == FIGURE_ERRORS)
         return figures->errors ? TOP_BAD : TOP_FAINT;
-    return column == COLUMN_P99 ? TOP_STRONG : TOP_PLAIN;
+    return column == FIGURE_P99 ? TOP_STRONG : TOP_PLAIN;
 }
 
-static void put_row(const struct top_row *row, const struct layout *layout, struct top_grid *grid,
-                    unsigned line, enum top_style style)
+static void put_row(const struct top_row *row, const struct row_layout *layout,
+                    struct top_grid *grid, unsigned line, enum top_style style)
 {
-    char cell[CELL_BYTES];
+    char cell[FIGURE_BYTES];
     unsigned at = MARKER;
     if (layout->probe_width) {
         top_grid_put_cut(grid, line, at, layout->probe_width, style, row->probe);
-        at += layout->probe_width + (layout->who_width ? GAP : 0);
+        at += layout->probe_width + (layout->who_width ? COLUMN_GAP : 0);
     }
     if (layout->who_width) {
         top_grid_put_cut(grid, line, at, layout->who_width, style, row->who);
         at += layout->who_width;
     }
-    for (unsigned i = 0; i < COLUMNS; i++) {
+    for (unsigned i = 0; i < FIGURES; i++) {
         if (!layout->is_shown[i])
             continue;
         unsigned width = width_of(layout, i);
-        at += GAP;
-        if (i == COLUMN_TREND) {
+        at += COLUMN_GAP;
+        if (i == FIGURE_TREND) {
             top_trend_put(grid, line, at, width, style, row);
         } else {
             format_cell(&row->figures, i, cell);
@@ -288,9 +288,9 @@ static const char *why_empty(const struct top_model *model)
 static void put_table(struct top_model *model, struct top_grid *grid, unsigned from, unsigned end)
 {
     struct top_level *level = top_model_level(model);
-    struct layout layout;
+    struct row_layout layout;
     unsigned lines = end > from + 1 ? end - from - 1 : 1;
-    lay_out(model, grid, &layout);
+    plan_row(model, grid, &layout);
     put_heads(model, &layout, grid, from);
     top_model_scroll(model, lines);
     if (level->shown_count == 0)
@@ -329,17 +329,17 @@ static void format_interval(uint64_t interval_ns, char out[16])
 }
 
 /* "last 10.0 s", "all 3.00 h" */
-static void format_window(const struct top_model *model, char out[CELL_BYTES])
+static void format_covered(const struct top_model *model, char out[FIGURE_BYTES])
 {
     char duration[16];
     uint64_t covered_ns = (uint64_t)(model->window_s * 1e9);
     format_duration(covered_ns ? covered_ns : model->window_ns, duration);
-    snprintf(out, CELL_BYTES, model->window_ns ? "last %s" : "all %s", duration);
+    snprintf(out, FIGURE_BYTES, model->window_ns ? "last %s" : "all %s", duration);
 }
 
 static void put_title(const struct top_model *model, struct top_grid *grid)
 {
-    char window[CELL_BYTES], interval[16], clock[CLOCK_BYTES + 1] = "";
+    char window[FIGURE_BYTES], interval[16], clock[CLOCK_BYTES + 1] = "";
     const size_t clock_at = strlen("YYYY-MM-DDT");
     unsigned end = grid->width;
     if (strlen(model->time) > clock_at + CLOCK_BYTES) {
@@ -347,23 +347,23 @@ static void put_title(const struct top_model *model, struct top_grid *grid)
         end -= (unsigned)strlen(clock) + 1;
         top_grid_put_right(grid, 0, grid->width, TOP_PLAIN, clock);
     }
-    unsigned at = top_grid_put(grid, 0, 0, TOP_STRONG, model->title) + GAP;
+    unsigned at = top_grid_put(grid, 0, 0, TOP_STRONG, model->title) + COLUMN_GAP;
     if (model->link != TOP_CONNECTED) {
         top_grid_put_cut(grid, 0, at, end > at ? end - at : 0, TOP_BAD, model->said);
         return;
     }
     if (model->has_agent)
         at = top_grid_put(grid, 0, at, style_of_health(model->agent.health), model->agent.health) +
-             GAP;
+             COLUMN_GAP;
     if (model->is_paused) {
-        at = top_grid_put(grid, 0, at, TOP_SELECTED, "PAUSED") + GAP;
+        at = top_grid_put(grid, 0, at, TOP_SELECTED, "PAUSED") + COLUMN_GAP;
     } else if (model->said[0]) {
         top_grid_put_cut(grid, 0, at, end > at ? end - at : 0, TOP_WARNING, model->said);
         return;
     }
-    format_window(model, window);
+    format_covered(model, window);
     format_interval(model->interval_ns, interval);
-    char rest[3 * CELL_BYTES];
+    char rest[3 * FIGURE_BYTES];
     snprintf(rest, sizeof(rest), "%s, every %s", window, interval);
     if (at + strlen(rest) < end)
         top_grid_put(grid, 0, at, TOP_PLAIN, rest);
@@ -373,7 +373,7 @@ static void put_title(const struct top_model *model, struct top_grid *grid)
 static unsigned put_total(struct top_grid *grid, unsigned line, unsigned at, enum top_style style,
                           const char *total)
 {
-    unsigned next = at ? at + GAP + 1 : 0;
+    unsigned next = at ? at + COLUMN_GAP + 1 : 0;
     if (next + top_grid_measure(grid, total) > grid->width)
         return at;
     return top_grid_put(grid, line, next, style, total);
@@ -382,7 +382,7 @@ static unsigned put_total(struct top_grid *grid, unsigned line, unsigned at, enu
 static void put_totals(const struct top_model *model, struct top_grid *grid, unsigned line)
 {
     const struct top_agent *agent = &model->agent;
-    char total[3 * CELL_BYTES], number[16];
+    char total[3 * FIGURE_BYTES], number[16];
     format_count(model->rate_per_s, number);
     snprintf(total, sizeof(total), "%s calls/s", number);
     unsigned at = put_total(grid, line, 0, TOP_PLAIN, total);
@@ -392,7 +392,7 @@ static void put_totals(const struct top_model *model, struct top_grid *grid, uns
     if (!model->has_agent)
         return;
     bool is_over = agent->budget > 0 && agent->probes_cost > agent->budget;
-    char budget[CELL_BYTES] = "";
+    char budget[FIGURE_BYTES] = "";
     if (agent->budget > 0)
         snprintf(budget, sizeof(budget), " of %.2f %%", 100 * agent->budget);
     snprintf(total, sizeof(total), "%llu probes cost %.2f %%%s CPU",
@@ -406,7 +406,7 @@ static void put_totals(const struct top_model *model, struct top_grid *grid, uns
 static void put_way(const struct top_model *model, struct top_grid *grid, unsigned line)
 {
     const struct top_level *level = &model->levels[model->depth];
-    char rows[CELL_BYTES + 2 * TOP_FILTER_BYTES], shown[16], all[16];
+    char rows[FIGURE_BYTES + 2 * TOP_FILTER_BYTES], shown[16], all[16];
     format_count((double)level->shown_count, shown);
     format_count((double)(level->present_count + model->truncated), all);
     int length = snprintf(rows, sizeof(rows), "%s", all);
@@ -418,7 +418,7 @@ static void put_way(const struct top_model *model, struct top_grid *grid, unsign
     if (wanted > grid->width / 2)
         wanted = grid->width / 2;
     top_grid_put_cut(grid, line, end - wanted, wanted, TOP_FAINT, rows);
-    end -= wanted + GAP;
+    end -= wanted + COLUMN_GAP;
     const char *start = model->probe_glob ? model->probe_glob : "all probes";
     const char *step = grid->is_utf8 ? " › " : " > ";
     unsigned steps = (unsigned)model->depth + 1, at = 0;

@@ -18,10 +18,21 @@ int top_source_open(struct top_source *source, const char *socket_path, struct d
     return query_client_open(socket_path, &source->client, reterr_diag);
 }
 
+void top_source_borrow(struct top_source *source, struct query_client *client)
+{
+    *source = (struct top_source){.client = client, .is_borrowed = true, .is_forced = true};
+}
+
 void top_source_done(struct top_source *source)
 {
-    query_client_free(source->client);
+    if (!source->is_borrowed)
+        query_client_free(source->client);
     source->client = NULL;
+}
+
+bool top_source_is_over(const struct top_source *source)
+{
+    return !source->client && !source->socket_path;
 }
 
 int top_source_fd(const struct top_source *source)
@@ -52,12 +63,12 @@ uint64_t top_source_due_ns(const struct top_source *source, const struct top_mod
 static void lose(struct top_source *source, struct top_model *model, uint64_t now_ns,
                  const struct diag *diag)
 {
-    query_client_free(source->client);
-    source->client = NULL;
+    top_source_done(source);
     source->asked = NULL;
     source->retry_ns = now_ns + RETRY_NS;
     model->link = TOP_GONE;
-    snprintf(model->said, sizeof(model->said), "agent gone, trying again: %s", diag->what);
+    snprintf(model->said, sizeof(model->said), "%s%s",
+             source->socket_path ? "agent gone, trying again: " : "", diag->what);
 }
 
 /* What the agent refuses it refuses again; what breaks the connection ends it. */
@@ -159,7 +170,7 @@ bool top_source_step(struct top_source *source, struct top_model *model, uint64_
         changed = take(source, model, now_ns, realtime_ns);
     if (!source->asked && now_ns < top_source_due_ns(source, model))
         return changed;
-    if (!source->client)
+    if (!source->client && source->socket_path)
         changed |= connect_again(source, model, now_ns);
     if (source->client && !source->asked) {
         source->is_forced = source->is_outdated = false;

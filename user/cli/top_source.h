@@ -6,8 +6,9 @@
 #include "query/query_client.h"
 
 struct top_source {
-    const char *socket_path; /* borrowed */
+    const char *socket_path; /* borrowed; NULL: nothing to come back to */
     struct query_client *client;
+    bool is_borrowed;      /* the client */
     const char *asked;     /* the method whose answer is awaited; NULL: none */
     uint64_t asked_ns;     /* when; all times are of one monotonic clock */
     uint64_t refresh_ns;   /* when the last refresh began */
@@ -20,8 +21,12 @@ struct top_source {
 /* It must be there once, to begin with. */
 int top_source_open(struct top_source *source, const char *socket_path,
                     struct diag *reterr_diag) _must_check_;
+/* A client that is connected, and remains its owner's. */
+void top_source_borrow(struct top_source *source, struct query_client *client);
 void top_source_done(struct top_source *source);
 
+/* There will be no more answers. */
+bool top_source_is_over(const struct top_source *source);
 /* To poll for input; -1: nothing is awaited. */
 int top_source_fd(const struct top_source *source);
 /* The question has changed: asks anew as soon as possible. */
