@@ -37,7 +37,7 @@ endif
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -DLORIS_VERSION='"$(VERSION)"' -Iuser -Iinclude -I$(GENERATED) \
 	$(PACKAGE_CFLAGS) $(WARNINGS) $(OPTIMISE) -MMD -MP $(CPPFLAGS) $(CFLAGS)
 LIBS_AGENT := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -liberty -lm
-LIBS_CLIENT := $(shell pkg-config --libs jansson libsystemd 2>/dev/null) -lxxhash -lm
+LIBS_CLIENT := $(shell pkg-config --libs jansson libsystemd ncursesw 2>/dev/null) -lxxhash -lm
 
 QUIET := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf "  %-8s %s\n" "$(1)" "$(2)")

@@ -8,12 +8,14 @@ set -eu
 BUILD_PACKAGES="
     gcc make clang bpftool pkg-config libc6-dev linux-libc-dev
     libbpf-dev libelf-dev libdw-dev zlib1g-dev libsystemd-dev libyaml-dev
-    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev scdoc"
+    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev libncurses-dev
+    scdoc"
 
 # What the two programs load when they run.
 RUN_PACKAGES="
     libbpf1 libelf1 libdw1 zlib1g libsystemd0 libyaml-0-2
-    libjansson4 libxxhash0 libcapstone4"
+    libjansson4 libxxhash0 libcapstone4
+    libncursesw6"
 
 # What `make check` compares with, watches and runs in.
 TEST_PACKAGES="
@@ -21,7 +23,7 @@ TEST_PACKAGES="
     bpftrace systemtap-sdt-dev
     redis-server redis-tools sqlite3 postgresql postgresql-client libpq5
     libhiredis-dev mariadb-server-core libdbd-mysql-perl nginx apache2-bin curl openssl gnutls-bin
-    libzstd1
+    libzstd1 tmux
     qemu-system-x86 busybox-static cpio"
 
 # What `make deb` and `make rpm` build with, and what their results are tried in.

@@ -67,8 +67,11 @@ static const struct command_option list_options[] = {
 };
 
 static const struct command_option top_options[] = {
-    {OPTION_BY, 0, "by", "GROUP", BY_CHOICES, "one line for each (default process)"},
-    {OPTION_SORT, 0, "sort", "KEY", "p99 time count", "order at first (default time)"},
+    {OPTION_BY, 0, "by", "GROUP", BY_CHOICES, "one row for each (default none: for each probe)"},
+    {OPTION_SORT, 0, "sort", "KEY", "p50 p99 max rate count errors time name",
+     "order at first (default time)"},
+    {OPTION_FILTER, 0, "filter", "TEXT", NULL, "part of a name, or a glob: of a probe or a group"},
+    {OPTION_INTERVAL, 'i', "interval", "TIME", NULL, "refresh so often: 500ms, 5s (default 1s)"},
     {OPTION_ONCE, 0, "once", NULL, NULL, "print one table and end"},
     OPTIONS_END,
 };
@@ -172,10 +175,14 @@ const struct command command_table[] = {
         .arguments = "[PROBE-GLOB]",
         .arguments_max = 1,
         .summary = "a live table of the slowest and busiest",
-        .description = "Keys: q quits; p, t, c sort by p99, total time, count.",
+        .description =
+            "Shows the last 10 s, each second anew: p99 and its trend, rate, errors, share of "
+            "time.\n"
+            "Enter goes from a probe to its units and processes, / filters, ? lists all\n"
+            "keys, q ends it.",
         .examples = "loris top\n"
-                    "loris top 'syscall:*' --by unit\n"
-                    "loris top --once\n",
+                    "loris top 'syscall:*' --by unit --sort p99\n"
+                    "loris top --once --filter nginx --json\n",
         .options = top_options,
         .run = command_top,
     },

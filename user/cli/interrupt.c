@@ -16,12 +16,19 @@ static volatile int last_is_directed;
 static int wake_pipe[2] = {-1, -1};
 static struct sigaction found_actions[SIGNAL_COUNT];
 static void (*volatile restore_before_leaving)(void);
+static volatile bool came[NSIG];
+
+static bool asks_for_an_end(int number)
+{
+    return number == SIGINT || number == SIGTERM || number == SIGHUP;
+}
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)context;
     int error = errno;
-    if (number != SIGWINCH) {
+    came[number] = true;
+    if (asks_for_an_end(number)) {
         if (end_count > 0) {
             if (restore_before_leaving)
                 restore_before_leaving();
@@ -36,21 +43,27 @@ static void on_signal(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
+static int handle(int number, struct sigaction *ret_found)
+{
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO}; /* no SA_RESTART: waits must end */
+    sigemptyset(&action.sa_mask);
+    return sigaction(number, &action, ret_found) < 0 ? -errno : 0;
+}
+
 int interrupt_install(void)
 {
     if (wake_pipe[0] >= 0)
         return 0;
     if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
-    struct sigaction action = {.sa_sigaction = on_signal,
-                               .sa_flags = SA_SIGINFO}; /* no SA_RESTART: waits must end */
-    sigemptyset(&action.sa_mask);
     sigset_t unblocked;
     sigemptyset(&unblocked);
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         sigaddset(&unblocked, end_signals[i]);
-        if (sigaction(end_signals[i], &action, &found_actions[i]) < 0)
-            return -errno;
+        int r = handle(end_signals[i], &found_actions[i]);
+        if (r < 0)
+            return r;
     }
     return sigprocmask(SIG_UNBLOCK, &unblocked, NULL) < 0 ? -errno : 0;
 }
@@ -91,6 +104,31 @@ bool interrupt_is_directed(void)
 bool interrupt_is_ignored_by_children(void)
 {
     return found_actions[0].sa_handler == SIG_IGN;
+}
+
+int interrupt_also(int number)
+{
+    struct sigaction found;
+    if (sigaction(number, NULL, &found) < 0)
+        return -errno;
+    return found.sa_handler == SIG_IGN ? 0 : handle(number, NULL);
+}
+
+bool interrupt_take(int number)
+{
+    bool it_came = came[number];
+    came[number] = false;
+    return it_came;
+}
+
+void interrupt_obey(int number)
+{
+    struct sigaction ours, by_default = {.sa_handler = SIG_DFL};
+    sigemptyset(&by_default.sa_mask);
+    if (sigaction(number, &by_default, &ours) < 0)
+        return;
+    raise(number);
+    sigaction(number, &ours, NULL);
 }
 
 void interrupt_before_leaving(void (*restore)(void))

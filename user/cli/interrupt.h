@@ -21,5 +21,11 @@ int interrupt_signal(void);
 bool interrupt_is_directed(void);
 /* SIGINT was ignored when we came, as shells do in the background: our children ignore it too. */
 bool interrupt_is_ignored_by_children(void);
+/* Another signal that wakes and asks for no end, unless it is ignored. 0 or -errno. */
+int interrupt_also(int number) _must_check_;
+/* Whether the signal came since this was asked last. */
+bool interrupt_take(int number);
+/* Lets a signal that was taken do what it does by default. */
+void interrupt_obey(int number);
 /* Runs in the signal handler just before it leaves; NULL: nothing. */
 void interrupt_before_leaving(void (*restore)(void));

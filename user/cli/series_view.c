@@ -8,8 +8,6 @@
 #include "cli/json_field.h"
 #include "cli/table.h"
 
-#define NAME_MAX_BYTES 512
-
 static const struct table_column columns[] = {
     {"PROBE", .is_name = true},
     {"WHO", .is_name = true},
@@ -26,12 +24,6 @@ static const struct table_column columns[] = {
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
 #define WHO_COLUMN   1
 
-struct ranked_series {
-    const json_t *series;
-    double rank;
-    size_t place; /* as given, so that equals keep their order */
-};
-
 void series_view_format_exact(uint64_t count, char out[32])
 {
     char digits[24];
@@ -45,24 +37,24 @@ void series_view_format_exact(uint64_t count, char out[32])
     out[used] = '\0';
 }
 
-static void format_who(const json_t *group, char out[NAME_MAX_BYTES])
+void series_view_format_who(const json_t *group, char out[SERIES_WHO_BYTES])
 {
     const char *kind = json_field_string(group, "kind");
     const char *comm = json_field_string(group, "comm");
     const char *unit = json_field_string(group, "unit");
     if (strcmp(kind, "unattributed") == 0)
-        snprintf(out, NAME_MAX_BYTES, "(not attributed)");
+        snprintf(out, SERIES_WHO_BYTES, "(not attributed)");
     else if (strcmp(kind, "other") == 0)
-        snprintf(out, NAME_MAX_BYTES, "(other)");
+        snprintf(out, SERIES_WHO_BYTES, "(other)");
     else if (json_field_has(group, "pid"))
-        snprintf(out, NAME_MAX_BYTES, "%s[%llu]", comm,
+        snprintf(out, SERIES_WHO_BYTES, "%s[%llu]", comm,
                  (unsigned long long)json_field_u64(group, "pid"));
     else if (comm[0])
-        snprintf(out, NAME_MAX_BYTES, "%s (ended)", comm);
+        snprintf(out, SERIES_WHO_BYTES, "%s (ended)", comm);
     else if (unit[0])
-        snprintf(out, NAME_MAX_BYTES, "%s", unit);
+        snprintf(out, SERIES_WHO_BYTES, "%s", unit);
     else
-        snprintf(out, NAME_MAX_BYTES, "-");
+        snprintf(out, SERIES_WHO_BYTES, "-");
 }
 
 static void error_cell(struct table *table, const json_t *series)
@@ -88,10 +80,10 @@ static void duration_cell(struct table *table, const json_t *series, const char 
 
 static void add_row(struct table *table, const json_t *series, bool without_who)
 {
-    char cell[NAME_MAX_BYTES];
+    char cell[SERIES_WHO_BYTES];
     table_cell(table, json_field_string(series, "probe"));
     if (!without_who) {
-        format_who(json_object_get(series, "group"), cell);
+        series_view_format_who(json_object_get(series, "group"), cell);
         table_cell(table, cell);
     }
     char count[32], rate[16];
@@ -106,53 +98,10 @@ static void add_row(struct table *table, const json_t *series, bool without_who)
         duration_cell(table, series, durations[i]);
 }
 
-static double rank_of(const json_t *series, enum series_order order)
-{
-    double count = json_field_number(series, "count");
-    switch (order) {
-    case SERIES_BY_P99:
-        return json_field_number(series, "p99_ns");
-    case SERIES_BY_TIME:
-        return count * json_field_number(series, "mean_ns");
-    case SERIES_BY_COUNT:
-        return count;
-    case SERIES_AS_GIVEN:
-        break;
-    }
-    return 0.0;
-}
-
-static int compare_ranks(const void *left_at, const void *right_at)
-{
-    const struct ranked_series *left = left_at, *right = right_at;
-    if (left->rank != right->rank)
-        return left->rank > right->rank ? -1 : 1;
-    return left->place < right->place ? -1 : left->place > right->place;
-}
-
-static int add_rows(struct table *table, const json_t *series, const struct series_view *view)
-{
-    size_t count = json_array_size(series);
-    if (count == 0)
-        return 0;
-    _cleanup_free_ struct ranked_series *ranked = calloc(count, sizeof(*ranked));
-    if (!ranked)
-        return -ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        const json_t *one = json_array_get(series, i);
-        ranked[i] = (struct ranked_series){one, rank_of(one, view->order), i};
-    }
-    qsort(ranked, count, sizeof(*ranked), compare_ranks);
-    if (view->rows_max > 0 && count > view->rows_max)
-        count = view->rows_max;
-    for (size_t i = 0; i < count; i++)
-        add_row(table, ranked[i].series, view->without_who);
-    return 0;
-}
-
 void series_view_print(const json_t *reply, const struct series_view *view, struct text *out)
 {
-    if (json_array_size(json_object_get(reply, "series")) == 0) {
+    const json_t *series = json_object_get(reply, "series");
+    if (json_array_size(series) == 0) {
         series_view_footer(reply, out);
         return;
     }
@@ -163,12 +112,12 @@ void series_view_print(const json_t *reply, const struct series_view *view, stru
             shown[shown_count++] = columns[i];
     _cleanup_(table_free_cleanup) struct table *table = NULL;
     int r = table_new(shown, shown_count, &table);
-    if (r == 0)
-        r = add_rows(table, json_object_get(reply, "series"), view);
     if (r < 0) {
         out->failed = r;
         return;
     }
+    for (size_t i = 0; i < json_array_size(series); i++)
+        add_row(table, json_array_get(series, i), view->without_who);
     table_print(table, view->width, 0, view->emphasise, out);
     series_view_footer(reply, out);
 }

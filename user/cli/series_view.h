@@ -6,19 +6,10 @@
 
 #include "cli/output.h"
 
-enum series_order {
-    SERIES_AS_GIVEN, /* the agent's: the busiest first */
-    SERIES_BY_P99,
-    SERIES_BY_TIME,
-    SERIES_BY_COUNT,
-};
-
 struct series_view {
-    unsigned width;  /* 0: no limit */
-    size_t rows_max; /* 0: all */
+    unsigned width; /* 0: no limit */
     bool emphasise;
     bool without_who; /* by none: there is nobody to name */
-    enum series_order order;
 };
 
 /* reply: of Stats. A table and its footer. */
@@ -30,5 +21,8 @@ void series_view_json(const json_t *reply, struct text *out);
 /* Calls in all series. */
 uint64_t series_view_calls(const json_t *reply);
 
+/* "nginx[71]", "redis.service", "(other)"; group: of a series. */
+#define SERIES_WHO_BYTES 512
+void series_view_format_who(const json_t *group, char out[SERIES_WHO_BYTES]);
 /* "1,234,567" */
 void series_view_format_exact(uint64_t count, char out[32]);

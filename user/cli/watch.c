@@ -10,10 +10,10 @@
 #include "cli/command_child.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
-#include "cli/live_table.h"
 #include "cli/message.h"
 #include "cli/private_agent.h"
 #include "cli/series_view.h"
+#include "cli/top_live.h"
 #include "cli/watch_plan.h"
 
 #define NS_PER_MS     1000000u
@@ -245,16 +245,24 @@ static int watch_until_end(struct watch *watch)
     }
 }
 
+/* Until the user ends it; on a terminal that cannot show it there are the totals only. */
 static int show_live(struct watch *watch)
 {
-    struct live_table live = {
-        .title = "loris watch",
-        .borrowed = watch->client,
-        .by = watch->plan.by,
-        .order = SERIES_BY_TIME,
-        .output = &watch->output,
-    };
-    return live_table_run(&live);
+    struct diag diag;
+    struct top_model model;
+    struct top_source source;
+    top_model_init(&model, NULL, top_by_find(watch->plan.by));
+    model.title = "loris watch";
+    top_source_borrow(&source, watch->client);
+    int r = top_live_run(&model, &source, &diag);
+    top_model_done(&model);
+    if (r == -ENOTTY || r == -ENOTSUP)
+        return watch_until_end(watch);
+    if (r < 0) {
+        watch->agent_is_gone = r == -ECONNRESET;
+        message_diag(&diag);
+    }
+    return r < 0 ? EXIT_CODE_FAILED : 0;
 }
 
 static bool is_live(const struct watch *watch)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "query/query_client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -34,6 +35,8 @@ struct patience {
     const volatile int *cancel;
 };
 
+static const struct patience no_patience = {.deadline_ns = 1};
+
 static int open_error(const char *path, int error, struct diag *reterr_diag)
 {
     diag_set(reterr_diag, error, "cannot reach the agent on %s: %s", path, strerror(error));
@@ -45,8 +48,8 @@ static int open_error(const char *path, int error, struct diag *reterr_diag)
     return -error;
 }
 
-int query_client_open(const char *socket_path, struct query_client **ret_client,
-                      struct diag *reterr_diag)
+static int open_path(const char *socket_path, bool patiently, struct query_client **ret_client,
+                     struct diag *reterr_diag)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(socket_path);
@@ -55,7 +58,8 @@ int query_client_open(const char *socket_path, struct query_client **ret_client,
                         "the socket path has %zu bytes, %zu are possible: %s", length,
                         sizeof(address.sun_path) - 1, socket_path);
     memcpy(address.sun_path, socket_path, length + 1);
-    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int type = SOCK_STREAM | SOCK_CLOEXEC | (patiently ? 0 : SOCK_NONBLOCK);
+    _cleanup_close_ int fd = socket(AF_UNIX, type, 0);
     if (fd < 0)
         return open_error(socket_path, errno, reterr_diag);
     /* An agent that hangs has a full backlog, in which connect waits. */
@@ -73,6 +77,18 @@ int query_client_open(const char *socket_path, struct query_client **ret_client,
         return open_error(socket_path, -r, reterr_diag);
     (*ret_client)->has_log = true;
     return 0;
+}
+
+int query_client_open(const char *socket_path, struct query_client **ret_client,
+                      struct diag *reterr_diag)
+{
+    return open_path(socket_path, true, ret_client, reterr_diag);
+}
+
+int query_client_open_now(const char *socket_path, struct query_client **ret_client,
+                          struct diag *reterr_diag)
+{
+    return open_path(socket_path, false, ret_client, reterr_diag);
 }
 
 int query_client_open_fd(int fd, struct query_client **ret_client)
@@ -285,48 +301,52 @@ static int call_error(const struct query_client *client, const char *method, int
     }
 }
 
-/* Sends, skips what was owed, leaves the reply's frame in `in`. */
-static int exchange(struct query_client *client, const struct text *request,
-                    const struct patience *patience, size_t *ret_length)
+static int send_request(struct query_client *client, const char *method, const json_t *parameters,
+                        const struct patience *patience)
 {
-    int r = send_all(client, request->bytes, request->length, patience);
+    if (client->is_broken)
+        return -ECONNRESET;
+    _cleanup_text_ struct text request = {0};
+    int r = write_request(method, parameters, &request);
+    if (r < 0)
+        return r;
+    r = send_all(client, request.bytes, request.length, patience);
     if (r < 0 && r != -EPIPE) {
         client->is_broken = true; /* perhaps half a request is out */
         return r;
     }
-    bool refused = r == -EPIPE;
-    client->owed++;
+    client->owed = r == -EPIPE ? 1 : client->owed + 1; /* it hung up: what it said comes next */
+    return 0;
+}
+
+/* Skips what was owed for earlier calls, leaves the reply's frame in `in`. */
+static int receive_reply(struct query_client *client, const struct patience *patience,
+                         size_t *ret_length)
+{
     for (;;) {
-        r = read_frame(client, patience, ret_length);
-        if (r < 0)
-            break;
-        if (client->owed == 1 || refused) {
-            client->owed = 0;
-            return 0;
+        int r = read_frame(client, patience, ret_length);
+        if (r < 0) {
+            /* Whoever gave up or was interrupted may call again: the late reply will be skipped. */
+            client->is_broken |= r != -ETIMEDOUT && r != -EINTR;
+            return r;
         }
+        if (--client->owed == 0)
+            return 0;
         drop_frame(client, *ret_length);
-        client->owed--;
     }
-    /* Whoever gave up or was interrupted may call again: the late reply will be skipped. */
-    if (r != -ETIMEDOUT && r != -EINTR)
-        client->is_broken = true;
-    return r;
 }
 
 /* Sends and receives; the frame of *ret_length bytes is then at the front of client->in. */
-static int ask(struct query_client *client, const char *method, const json_t *parameters,
-               uint64_t timeout_ns, const volatile int *cancel, size_t *ret_length,
-               struct diag *reterr_diag)
+static int exchange(struct query_client *client, const char *method, const json_t *parameters,
+                    uint64_t timeout_ns, const volatile int *cancel, size_t *ret_length,
+                    struct diag *reterr_diag)
 {
-    if (client->is_broken)
-        return call_error(client, method, ECONNRESET, reterr_diag);
     struct patience patience = {.cancel = cancel};
     if (timeout_ns)
         patience.deadline_ns = clock_now_ns(CLOCK_MONOTONIC) + timeout_ns;
-    _cleanup_text_ struct text request = {0};
-    int r = write_request(method, parameters, &request);
+    int r = send_request(client, method, parameters, &patience);
     if (r == 0)
-        r = exchange(client, &request, &patience, ret_length);
+        r = receive_reply(client, &patience, ret_length);
     return r < 0 ? call_error(client, method, -r, reterr_diag) : 0;
 }
 
@@ -337,19 +357,42 @@ static int end_call(struct query_client *client, size_t length, int r)
     return r;
 }
 
+static int take_reply(struct query_client *client, const char *method, size_t length,
+                      json_t **ret_reply, struct diag *reterr_diag)
+{
+    json_t *reply = NULL;
+    int r = parse_reply(method, client->in.bytes, length, &reply, reterr_diag);
+    if (r == 0)
+        *ret_reply = reply;
+    return end_call(client, length, r);
+}
+
 int query_client_call(struct query_client *client, const char *method, const json_t *parameters,
                       uint64_t timeout_ns, const volatile int *cancel, json_t **ret_reply,
                       struct diag *reterr_diag)
 {
     size_t length = 0;
-    int r = ask(client, method, parameters, timeout_ns, cancel, &length, reterr_diag);
-    if (r < 0)
-        return r;
-    json_t *reply = NULL;
-    r = parse_reply(method, client->in.bytes, length, &reply, reterr_diag);
-    if (r == 0)
-        *ret_reply = reply;
-    return end_call(client, length, r);
+    int r = exchange(client, method, parameters, timeout_ns, cancel, &length, reterr_diag);
+    return r < 0 ? r : take_reply(client, method, length, ret_reply, reterr_diag);
+}
+
+int query_client_ask(struct query_client *client, const char *method, const json_t *parameters,
+                     struct diag *reterr_diag)
+{
+    int r = send_request(client, method, parameters, &no_patience);
+    return r < 0 ? call_error(client, method, -r, reterr_diag) : 0;
+}
+
+int query_client_take(struct query_client *client, const char *method, json_t **ret_reply,
+                      struct diag *reterr_diag)
+{
+    assert(client->owed > 0);
+    size_t length = 0;
+    int r = receive_reply(client, &no_patience, &length);
+    if (r == -ETIMEDOUT)
+        return -EAGAIN;
+    return r < 0 ? call_error(client, method, -r, reterr_diag)
+                 : take_reply(client, method, length, ret_reply, reterr_diag);
 }
 
 /* The length of the JSON object at the front, 0 when it does not end. */
@@ -393,7 +436,7 @@ int query_client_call_lines(struct query_client *client, const char *method,
 {
     char front[64];
     size_t length = 0;
-    int r = ask(client, method, parameters, timeout_ns, cancel, &length, reterr_diag);
+    int r = exchange(client, method, parameters, timeout_ns, cancel, &length, reterr_diag);
     if (r < 0)
         return r;
     int front_length = snprintf(front, sizeof(front), "{\"parameters\":{\"%s\":[", array);

@@ -17,6 +17,9 @@ struct query_client;
 /* -ECONNREFUSED/-ENOENT (no agent: hint to start it), -EACCES (hint: group loris or root). */
 int query_client_open(const char *socket_path, struct query_client **ret_client,
                       struct diag *reterr_diag) _must_check_;
+/* The same without waiting; -ETIMEDOUT: the agent has not even taken those before us. */
+int query_client_open_now(const char *socket_path, struct query_client **ret_client,
+                          struct diag *reterr_diag) _must_check_;
 /* Takes a connected socket (the private agent's). */
 int query_client_open_fd(int fd, struct query_client **ret_client) _must_check_;
 void query_client_free(struct query_client *client);
@@ -41,4 +44,12 @@ int query_client_call_lines(struct query_client *client, const char *method,
                             const json_t *parameters, const char *array, uint64_t timeout_ns,
                             const volatile int *cancel, struct text *lines,
                             struct diag *reterr_diag) _must_check_;
+/*
+ * The same in two steps that do not wait: asks; then takes the reply, which is -EAGAIN until it is
+ * there (poll query_client_fd), else as query_client_call. One question at a time.
+ */
+int query_client_ask(struct query_client *client, const char *method, const json_t *parameters,
+                     struct diag *reterr_diag) _must_check_;
+int query_client_take(struct query_client *client, const char *method, json_t **ret_reply,
+                      struct diag *reterr_diag) _must_check_;
 int query_client_fd(const struct query_client *client);

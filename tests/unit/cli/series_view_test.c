@@ -131,7 +131,7 @@ static void shows_series_of_any_shape(void **state)
     for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
         json_t *reply = parse(replies[i]);
         struct text out = {0};
-        const struct series_view view = {.width = 80, .order = SERIES_BY_P99};
+        const struct series_view view = {.width = 80};
         series_view_print(reply, &view, &out);
         series_view_json(reply, &out);
         assert_int_equal(out.failed, 0);
@@ -147,32 +147,6 @@ static const char three[] =
     "{\"probe\":\"b\",\"group\":{\"kind\":\"unit\",\"unit\":\"x.service\"},\"count\":20,"
     "\"mean_ns\":20,\"p99_ns\":2},"
     "{\"probe\":\"c\",\"group\":{\"kind\":\"other\"},\"count\":1,\"mean_ns\":1,\"p99_ns\":3}]}";
-
-static void assert_order(enum series_order order, const char *expected)
-{
-    json_t *reply = parse(three);
-    struct text out = {0};
-    const struct series_view view = {.order = order, .without_who = true};
-    series_view_print(reply, &view, &out);
-    char seen[4] = "";
-    const char *line = out.bytes;
-    for (size_t i = 0; i < 3; i++) {
-        line = strchr(line, '\n') + 1;
-        seen[i] = *line;
-    }
-    assert_string_equal(seen, expected);
-    text_done(&out);
-    json_decref(reply);
-}
-
-static void sorts_by_what_is_asked(void **state)
-{
-    (void)state;
-    assert_order(SERIES_AS_GIVEN, "abc");
-    assert_order(SERIES_BY_P99, "cba");
-    assert_order(SERIES_BY_TIME, "bac");
-    assert_order(SERIES_BY_COUNT, "abc");
-}
 
 static void names_processes_units_and_the_rest(void **state)
 {
@@ -225,7 +199,7 @@ static void groups_digits(void **state)
 static void print_three(void *context)
 {
     struct text out = {0};
-    const struct series_view view = {.width = 60, .order = SERIES_BY_COUNT};
+    const struct series_view view = {.width = 60};
     series_view_print(context, &view, &out);
     series_view_json(context, &out);
     assert_true(out.failed == 0 || out.failed == -ENOMEM);
@@ -252,7 +226,6 @@ int main(void)
         cmocka_unit_test(footer_counts_a_probes_waiting_calls_once),
         cmocka_unit_test(footer_names_the_breakdown_only_when_nothing_else_is_estimated),
         cmocka_unit_test(shows_series_of_any_shape),
-        cmocka_unit_test(sorts_by_what_is_asked),
         cmocka_unit_test(names_processes_units_and_the_rest),
         cmocka_unit_test(passes_series_through_as_they_came),
         cmocka_unit_test(groups_digits),

@@ -173,6 +173,42 @@ static void skips_the_late_answer_to_a_call_given_up(void **state)
     json_decref(reply);
 }
 
+static void asks_now_and_takes_the_reply_when_it_is_there(void **state)
+{
+    struct fixture *fixture = *state;
+    json_t *reply = NULL;
+    struct diag diag;
+    assert_int_equal(query_client_call(fixture->client, "Stats", NULL, 1, NULL, &reply, &diag),
+                     -ETIMEDOUT);
+    assert_int_equal(query_client_ask(fixture->client, "Status", NULL, &diag), 0);
+    assert_int_equal(query_client_take(fixture->client, "Status", &reply, &diag), -EAGAIN);
+    answer(fixture, "{\"parameters\":{\"call\":1}}"); /* the one given up */
+    assert_int_equal(query_client_take(fixture->client, "Status", &reply, &diag), -EAGAIN);
+    static const char half[] = "{\"parameters\":{\"ca";
+    assert_int_equal(send(fixture->agent, half, strlen(half), 0), strlen(half));
+    assert_int_equal(query_client_take(fixture->client, "Status", &reply, &diag), -EAGAIN);
+    answer(fixture, "ll\":2}}");
+    assert_int_equal(query_client_take(fixture->client, "Status", &reply, &diag), 0);
+    assert_int_equal(json_integer_value(json_object_get(reply, "call")), 2);
+    json_decref(reply);
+    assert_int_equal(query_client_ask(fixture->client, "Status", NULL, &diag), 0);
+    hang_up(fixture);
+    assert_int_equal(query_client_take(fixture->client, "Status", &reply, &diag), -ECONNRESET);
+    assert_int_equal(query_client_ask(fixture->client, "Status", NULL, &diag), -ECONNRESET);
+}
+
+/* An agent that reads nothing must not hold up who asks. */
+static void gives_up_at_once_when_the_question_finds_no_room(void **state)
+{
+    struct fixture *fixture = *state;
+    struct diag diag;
+    char bytes[4096] = {0};
+    while (send(query_client_fd(fixture->client), bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(query_client_ask(fixture->client, "Status", NULL, &diag), -ETIMEDOUT);
+    assert_int_equal(query_client_ask(fixture->client, "Status", NULL, &diag), -ECONNRESET);
+}
+
 static void says_that_no_agent_is_there(void **state)
 {
     (void)state;
@@ -224,6 +260,8 @@ int main(void)
         TEST(says_when_the_agent_hangs_up),
         TEST(hears_why_an_agent_hung_up),
         TEST(skips_the_late_answer_to_a_call_given_up),
+        TEST(asks_now_and_takes_the_reply_when_it_is_there),
+        TEST(gives_up_at_once_when_the_question_finds_no_room),
         TEST(says_that_no_agent_is_there),
         TEST(survives_every_failed_allocation),
     };
