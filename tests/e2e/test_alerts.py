@@ -196,7 +196,7 @@ def what_fires_is_told_once_however_often_the_agent_starts():
 
 
 def a_damaged_state_file_is_a_fresh_start():
-    with scratch() as folder, Tides(SLOW_US):
+    with scratch() as folder:
         path = folder / "alerts.state"
         for garbage in [b"\0" * 100, b"{", b"[1]", b'{"version":99}', os.urandom(5000),
                         b'{"version":1,"saved_ns":-5,"alerts":[{"rule":"x"},7],"history":[{}]}']:
@@ -205,7 +205,7 @@ def a_damaged_state_file_is_a_fresh_start():
                 expect_equal(_alert(agent), None, "an alert out of nothing")
                 expect("anew" in agent.stderr() or "could not be restored" in agent.stderr(),
                        f"it says so: {agent.stderr()}")
-        with Agent(_config(folder, [_slow()])) as agent:
+        with Tides(SLOW_US), Agent(_config(folder, [_slow()])) as agent:
             wait_for(lambda: _alert(agent, state="firing"), what="it fires")
         saved = json.loads(path.read_text())
         expect_equal([alert["state"] for alert in saved["alerts"]], ["firing"], "what is saved")
