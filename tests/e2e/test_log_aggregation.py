@@ -96,7 +96,7 @@ def _collect(layout, functions, rotations):
 
 @limit(90)
 def every_line_reaches_rsyslog_and_syslog_ng_across_rotations():
-    return _collect("loris", "fn_*", 4)
+    return _collect("loris", "fn_*", 3)
 
 
 @limit(60)

@@ -282,6 +282,8 @@ int line_file_flush(struct line_file *file)
 {
     if (file->backlog_bytes == 0)
         return 0;
+    if (file->sink == SINK_FILE)
+        return finish_line(file);
     const char *waiting = file->backlog + file->backlog_start;
     size_t done = 0;
     int r = file->line_is_begun ? 0 : mend(file);
