@@ -298,7 +298,8 @@ static void reopens_after_a_rotation(void **state)
     assert_int_equal(rename(fixture->path, fixture->moved), 0);
     assert_int_equal(symlink("/etc/passwd", fixture->path), 0);
     assert_int_equal(line_file_reopen(file), -ELOOP);
-    assert_int_equal(put(file, "d\n"), 0);
+    assert_int_equal(put(file, "d\n"), -ELOOP);
+    assert_figures(file, 4, 0, 0);
     assert_int_equal(line_file_figures(file).reopened, 2);
     assert_holds(fixture->moved, "c\nd\n");
     line_file_close(file);
