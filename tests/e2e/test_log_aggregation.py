@@ -3,6 +3,7 @@
 
 import collections
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -208,8 +209,16 @@ def a_reader_of_stdout_that_sleeps_costs_what_does_not_fit():
             return f"{output['written']} read, {output['failed']} lost and counted"
 
 
+def _keep_mounts_private():
+    """They go with the test's processes, even if it is killed."""
+    clone_newns = 0x00020000
+    expect_equal(ctypes.CDLL(None).unshare(clone_newns), 0, "unshare")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
 @contextlib.contextmanager
 def _small_disk(folder, options):
+    _keep_mounts_private()
     disk = folder / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "loris-e2e", disk], check=True)
