@@ -16,7 +16,7 @@
 
 /* Of the file or of the journal. */
 struct way {
-    char *to;
+    const char *to;
     sd_event_source *room; /* the reader takes more; NULL: never waits */
     int error;             /* of the last try, or 0 */
     uint64_t unmade;       /* lines that did not even become one */
@@ -27,6 +27,7 @@ struct line_output {
     struct utsname host;
     char run[SD_ID128_STRING_MAX];
     uint64_t seq;
+    char *path;
     struct line_file *file;
     struct way file_way;
     struct text lines; /* for the file */
@@ -55,10 +56,13 @@ static struct way_figures figures_of(const struct line_output *output, const str
     return figures;
 }
 
-/* A disk that is full for a day is told of twice. */
+/* A disk that is full for a day is told of twice, and so is a reader who is too slow all day: it is
+ * over only when nothing waits any more. */
 static void note_result(struct line_output *output, struct way *way, int error)
 {
     struct way_figures figures = figures_of(output, way);
+    if (!error && figures.pending)
+        error = way->error;
     if (error && !way->error) {
         log_line(LOG_WARNING, "%s cannot be written to %s: %s; the agent goes on without",
                  output->config.name, way->to, strerror(-error));
@@ -108,12 +112,11 @@ int line_output_open(sd_event *event, const struct line_output_config *config,
     if (!output)
         return diag_set(reterr_diag, ENOMEM, "out of memory");
     output->config = *config;
-    output->file_way.to = strdup(config->path);
-    output->journal_way.to = strdup("the journal");
+    output->path = strdup(config->path);
+    output->config.path = output->file_way.to = output->path;
+    output->journal_way.to = "the journal";
     sd_id128_t run;
-    int r = output->file_way.to && output->journal_way.to ? 0 : -ENOMEM;
-    if (r == 0)
-        r = sd_id128_randomize(&run);
+    int r = output->path ? sd_id128_randomize(&run) : -ENOMEM;
     if (r < 0)
         return diag_set(reterr_diag, -r, "cannot write %s: %s", config->name, strerror(-r));
     sd_id128_to_string(run, output->run);
@@ -133,7 +136,6 @@ int line_output_open(sd_event *event, const struct line_output_config *config,
         wait_for_room(output, event, &output->journal_way, journal_sink_fd(output->journal),
                       on_journal_room);
     }
-    output->config.path = output->file_way.to;
     *ret_output = take_ptr(output);
     return 0;
 }
@@ -151,8 +153,7 @@ void line_output_close(struct line_output *output)
     line_file_close(output->file);
     journal_sink_close(output->journal);
     text_done(&output->lines);
-    free(output->file_way.to);
-    free(output->journal_way.to);
+    free(output->path);
     free(output);
 }
 
@@ -209,7 +210,7 @@ int line_output_send(struct line_output *output)
 {
     write_lines(output);
     text_done(&output->lines); /* rounds are far apart */
-    return output->file_way.error ? output->file_way.error : output->journal_way.error;
+    return output->file_way.error;
 }
 
 int line_output_reopen(struct line_output *output)

@@ -29,8 +29,8 @@ DEFINE_CLEANUP(struct line_output *, line_output_close);
  * line_output_send, or before when many wait. */
 void line_output_add(struct line_output *output, const char *object, size_t length);
 /* Never waits for a reader: what is slow to go is sent as it takes it. Says when lines begin to
- * fail and when they no longer do. -errno: why the last try failed. */
-int line_output_send(struct line_output *output) _must_check_;
+ * fail and when they no longer do, so the answer, -errno of a file that takes none, may be left. */
+int line_output_send(struct line_output *output);
 
 /* After a rotation. */
 int line_output_reopen(struct line_output *output) _must_check_;

@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 static bool name_is_valid(const char *name)
 {
@@ -50,22 +48,4 @@ int journal_line_format(struct text *text, const struct journal_field *fields, s
     if (!entry.failed)
         text_append(text, entry.bytes, entry.length);
     return entry.failed ? entry.failed : text->failed;
-}
-
-int journal_line_send(const struct journal_field *fields, size_t count)
-{
-    _cleanup_text_ struct text entry = {0};
-    int r = journal_line_format(&entry, fields, count);
-    if (r < 0)
-        return r;
-    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    const struct sockaddr_un journald = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET_PATH};
-    ssize_t sent;
-    do
-        sent = sendto(fd, entry.bytes, entry.length, MSG_NOSIGNAL,
-                      (const struct sockaddr *)&journald, sizeof(journald));
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : 0;
 }

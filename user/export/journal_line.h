@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 
-#define JOURNAL_SOCKET_PATH     "/run/systemd/journal/socket"
 #define JOURNAL_FIELDS_MAX      64
 #define JOURNAL_FIELD_NAME_MAX  64 /* bytes; journald drops longer ones */
 #define JOURNAL_ENTRY_BYTES_MAX (32 * 1024)
@@ -25,11 +24,3 @@ struct journal_field {
  */
 int journal_line_format(struct text *text, const struct journal_field *fields,
                         size_t count) _must_check_;
-
-/*
- * Sends one entry, now or not at all, and never waits for journald. 0: journald has it. -EAGAIN:
- * its queue is full; -ENOENT, -ECONNREFUSED: no journald here; what socket(2) and
- * journal_line_format say. The caller counts. A loop of many entries fills the queue (as short as
- * 10): use a journal_sink for those.
- */
-int journal_line_send(const struct journal_field *fields, size_t count) _must_check_;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Many journal entries in a row: what journald does not take now waits here, bounded and counted.
- */
+/* Journal entries in a row: what journald does not take at once waits here, bounded and counted. */
 #pragma once
 
 #include <stdint.h>
 
 #include "export/journal_line.h"
 
+#define JOURNAL_SOCKET_PATH      "/run/systemd/journal/socket"
 #define JOURNAL_SINK_BACKLOG_MAX (4 * 1024 * 1024) /* bytes that wait for journald */
 
 struct journal_sink;

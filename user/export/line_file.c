@@ -228,28 +228,30 @@ static bool is_at_its_path(const struct line_file *file, const struct stat *open
 
 /*
  * One who follows the name reads a file that was moved away to its end and is done with it, and
- * nobody reads one that was deleted: nothing more goes there. Where nothing can take its place, a
- * file that still has a name is better than none.
+ * nobody reads one that was deleted: nothing more goes there. -errno: nothing can take its place;
+ * a file that still has a name is then better than none.
  */
-static int ensure_file(struct line_file *file)
+static int ensure_file(struct line_file *file, bool *ret_usable)
 {
-    struct stat status;
+    struct stat status = {.st_nlink = 0};
+    *ret_usable = true;
     if (!file->path)
         return 0;
-    if (file->fd < 0)
-        return line_file_reopen(file);
-    if (fstat(file->fd, &status) < 0 || is_at_its_path(file, &status))
+    if (file->fd >= 0 && (fstat(file->fd, &status) < 0 || is_at_its_path(file, &status)))
         return 0;
     if (status.st_nlink == 0 && file->line_is_begun)
         forget_rest(file);
     int r = line_file_reopen(file);
-    return status.st_nlink > 0 ? 0 : r;
+    *ret_usable = r == 0 || status.st_nlink > 0;
+    return r;
 }
 
 static int write_file(struct line_file *file, const char *lines, size_t length)
 {
     size_t done = 0;
-    int r = ensure_file(file);
+    bool usable;
+    int elsewhere = ensure_file(file, &usable);
+    int r = usable ? 0 : elsewhere;
     if (r == 0)
         r = finish_line(file);
     if (r == 0)
@@ -265,7 +267,7 @@ static int write_file(struct line_file *file, const char *lines, size_t length)
             rest += rest_bytes;
     }
     file->figures.failed += count_lines(rest, (size_t)(lines + length - rest));
-    return r;
+    return r < 0 ? r : elsewhere;
 }
 
 /* The reader is gone: nothing that waits for it will be read. */
@@ -282,6 +284,8 @@ int line_file_flush(struct line_file *file)
 {
     if (file->backlog_bytes == 0)
         return 0;
+    if (file->sink == SINK_FILE)
+        return finish_line(file);
     const char *waiting = file->backlog + file->backlog_start;
     size_t done = 0;
     int r = file->line_is_begun ? 0 : mend(file);
