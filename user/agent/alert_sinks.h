@@ -7,7 +7,7 @@
 #include "agent/config.h"
 #include "export/alert_json.h"
 
-/* One for each kind, in packaging/loris.catalog. */
+/* One for each kind, in packaging/systemd/loris.catalog. */
 #define ALERT_MESSAGE_ID_FIRING    "c941837eee354fe8b93acd1400d19ff8"
 #define ALERT_MESSAGE_ID_RESOLVED  "691812f4af984baa8d952fc22b3d4eaa"
 #define ALERT_MESSAGE_ID_UNKNOWN   "a1d045117414407d9697cdc64ae98749"
