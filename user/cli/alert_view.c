@@ -42,7 +42,7 @@ static const struct table_column rule_columns[] = {
 
 void alert_view_value(const json_t *object, const char *key, char out[32])
 {
-    const char *unit = json_field_string(object, "unit");
+    const char *unit = json_field_string(object, "value_unit");
     double value = json_field_number(object, key);
     char number[16];
     snprintf(out, 32, "-");

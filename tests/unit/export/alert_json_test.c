@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "export/alert_json.h"
+#include "export/line_layout.h"
 
 /* Book time 5000 s is 2026-11-20T15:00:00Z. */
 static const struct alert_clock noon = {5000 * S, 1795186800 * S, 60 * S};
@@ -17,17 +18,15 @@ static struct alert firing_alert(uint32_t pid)
                           .count = 40};
 }
 
-static json_t *line_of(const struct alert_notice *notice)
+static json_t *object_of(const struct alert_notice *notice)
 {
-    struct text line = {0};
-    alert_json_line(notice, &noon, &line);
-    assert_int_equal(line.failed, 0);
-    assert_true(line.length > 0 && line.length <= ALERT_JSON_BYTES_MAX);
-    assert_int_equal(line.bytes[line.length - 1], '\n');
-    assert_ptr_equal(strchr(line.bytes, '\n'), line.bytes + line.length - 1);
-    json_t *object = json_loads(line.bytes, JSON_REJECT_DUPLICATES, NULL);
+    struct text text = {0};
+    struct json_writer json = {.text = &text};
+    alert_json_write_notice(&json, NULL, notice, &noon);
+    assert_int_equal(text.failed, 0);
+    json_t *object = json_loads(text.bytes, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(object);
-    text_done(&line);
+    text_done(&text);
     return object;
 }
 
@@ -54,7 +53,7 @@ static void an_alert_has_all_that_is_known_of_it(void **state)
         "\"message\":\"p99 of user:a:b for comm[71] is 312 ms, above 200 ms\","
         "\"probe\":\"user:a:b\","
         "\"group\":{\"kind\":\"process\",\"pid\":71,\"comm\":\"comm\",\"unit\":\"x.service\"},"
-        "\"metric\":\"p99\",\"condition\":\"above\",\"threshold\":200000000,\"unit\":\"ns\","
+        "\"metric\":\"p99\",\"condition\":\"above\",\"threshold\":200000000,\"value_unit\":\"ns\","
         "\"window_s\":60,\"value\":312000000,\"count\":40,"
         "\"active_since\":\"2026-11-20T14:43:20.000Z\",\"fired_at\":\"2026-11-20T14:48:20.000Z\","
         "\"labels\":{\"team\":\"db\"},\"annotations\":{\"runbook\":\"see db, 60.0 s\"}}");
@@ -73,7 +72,7 @@ static void a_notice_names_others_and_what_was_held_back(void **state)
         pointers[i] = &alerts[i];
     }
     const struct alert_notice notice = {ALERT_NOTICE_FIRING, &rule, pointers, 30, 7};
-    json_t *object = line_of(&notice);
+    json_t *object = object_of(&notice);
     assert_string_equal(string_of(object, "kind"), "firing");
     assert_string_equal(string_of(object, "message"),
                         "slow is firing: p99 of user:a:b for comm[1] is 312 ms, above 200 ms, "
@@ -90,7 +89,7 @@ static void what_is_held_back_alone_is_a_notice_without_an_alert(void **state)
     const struct alert_rule rule = slow_rule("slow");
     const struct alert_notice notice = {
         .kind = ALERT_NOTICE_HELD_BACK, .rule = &rule, .held_back = 1};
-    json_t *object = line_of(&notice);
+    json_t *object = object_of(&notice);
     assert_string_equal(string_of(object, "kind"), "held_back");
     assert_string_equal(string_of(object, "message"), "slow goes up and down: 1 change held back");
     assert_null(json_object_get(object, "state"));
@@ -125,23 +124,23 @@ static void says_how_it_ended(void **state)
     assert_message(&alert, "p99 of user:a:b for comm[71] was 312 ms, above 200 ms; no data since");
 }
 
-static void a_line_is_never_too_long_whatever_strangers_are_called(void **state)
+static void a_notice_is_a_line_whatever_strangers_are_called(void **state)
 {
     (void)state;
     struct alert_rule rule = slow_rule("slow");
-    char name[ALERT_LABEL_BYTES], probe[ALERT_PROBE_BYTES], text[ALERT_TEXT_BYTES];
+    char name[ALERT_LABEL_BYTES], probe[ALERT_PROBE_BYTES], long_text[ALERT_TEXT_BYTES];
     memset(probe, '\x01', sizeof(probe) - 1);
     probe[sizeof(probe) - 1] = '\0';
-    memset(text, '"', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
+    memset(long_text, '"', sizeof(long_text) - 1);
+    long_text[sizeof(long_text) - 1] = '\0';
     for (unsigned i = 0; i < ALERT_ANNOTATIONS_MAX; i++) {
         snprintf(name, sizeof(name), "a%u", i);
-        assert_int_equal(alert_rule_add_annotation(&rule, name, text), 0);
+        assert_int_equal(alert_rule_add_annotation(&rule, name, long_text), 0);
     }
-    text[ALERT_LABEL_TEXT_BYTES - 1] = '\0';
+    long_text[ALERT_LABEL_TEXT_BYTES - 1] = '\0';
     for (unsigned i = 0; i < ALERT_LABELS_MAX; i++) {
         snprintf(name, sizeof(name), "l%u", i);
-        assert_int_equal(alert_rule_add_label(&rule, name, text), 0);
+        assert_int_equal(alert_rule_add_label(&rule, name, long_text), 0);
     }
     struct alert alert = firing_alert(71);
     alert.subject.comm = probe;
@@ -151,10 +150,19 @@ static void a_line_is_never_too_long_whatever_strangers_are_called(void **state)
         pointers[i] = &alert;
     const struct alert_notice notice = {ALERT_NOTICE_FIRING, &rule, pointers, ALERT_ALERTS_OF_RULE,
                                         0};
-    json_t *object = line_of(&notice);
+    const struct line_origin origin = {"host", "1", "run", 1};
+    struct text text = {0}, line = {0};
+    struct json_writer json = {.text = &text};
+    alert_json_write_notice(&json, NULL, &notice, &noon);
+    assert_int_equal(line_layout_write(&line, LINE_LAYOUT_LORIS, &origin, text.bytes, text.length),
+                     0);
+    json_t *object = json_loads(line.bytes, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(object);
     assert_string_equal(string_of(object, "alert"), "slow");
     assert_int_equal(json_integer_value(json_object_get(object, "alerts")), ALERT_ALERTS_OF_RULE);
     json_decref(object);
+    text_done(&text);
+    text_done(&line);
     alert_rule_done(&rule);
 }
 
@@ -165,7 +173,7 @@ int main(void)
         cmocka_unit_test(a_notice_names_others_and_what_was_held_back),
         cmocka_unit_test(what_is_held_back_alone_is_a_notice_without_an_alert),
         cmocka_unit_test(says_how_it_ended),
-        cmocka_unit_test(a_line_is_never_too_long_whatever_strangers_are_called),
+        cmocka_unit_test(a_notice_is_a_line_whatever_strangers_are_called),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
