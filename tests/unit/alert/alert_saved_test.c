@@ -268,6 +268,44 @@ static void reads_any_json_at_all(void **state)
     told_done(&told);
 }
 
+/* What is damaged is read as far as it is JSON, and then steps like everything else. */
+static void survives_any_damage(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    struct alert_rule rule = slow_rule("slow");
+    rule.keep_firing_ns = rule.for_ns = 20 * S;
+    struct alert_book *book = book_of(&told, &rule);
+    see(book, 900, NOW);
+    json_t *array = saved(book, NOW);
+    alert_book_free(book);
+    char *text = json_dumps(array, JSON_COMPACT);
+    size_t length = strlen(text);
+    uint64_t seed = 7;
+    unsigned restored = 0;
+    for (unsigned round = 0; round < 20000; round++) {
+        char *damaged = strdup(text);
+        for (unsigned i = 0; i <= round % 4; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            damaged[(seed >> 33) % length] =
+                "0123456789-+.eE\"{}[],:\\untrfalse\x01\xff"[(seed >> 20) % 34];
+        }
+        json_t *json = json_loadb(damaged, length, 0, NULL);
+        book = book_of(&told, &rule);
+        restored +=
+            (unsigned)alert_saved_read(json, book, NOW, (seed >> 58) * 100 * S, 10 * S).restored;
+        see(book, round % 2 ? 900 : -1, NOW + 30 * S);
+        see(book, 1, NOW + 60 * S);
+        alert_book_free(book);
+        json_decref(json);
+        free(damaged);
+    }
+    assert_true(restored > 100);
+    free(text);
+    json_decref(array);
+    told_done(&told);
+}
+
 static void takes_no_more_alerts_than_there_is_room_for_and_each_once(void **state)
 {
     (void)state;
@@ -305,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_rule_that_asks_for_something_else_gets_nothing),
         cmocka_unit_test(refuses_what_it_would_not_have_written),
         cmocka_unit_test(reads_any_json_at_all),
+        cmocka_unit_test(survives_any_damage),
         cmocka_unit_test(takes_no_more_alerts_than_there_is_room_for_and_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,8 +53,9 @@ static void an_alert_has_all_that_is_known_of_it(void **state)
         "\"message\":\"p99 of user:a:b for comm[71] is 312 ms, above 200 ms\","
         "\"probe\":\"user:a:b\","
         "\"group\":{\"kind\":\"process\",\"pid\":71,\"comm\":\"comm\",\"unit\":\"x.service\"},"
-        "\"metric\":\"p99\",\"condition\":\"above\",\"threshold\":200000000,\"value_unit\":\"ns\","
-        "\"window_s\":60,\"value\":312000000,\"count\":40,"
+        "\"metric\":\"p99\",\"condition\":\"above\",\"threshold\":200000000.0,\"value_unit\":"
+        "\"ns\","
+        "\"window_s\":60.0,\"value\":312000000.0,\"count\":40,"
         "\"active_since\":\"2026-11-20T14:43:20.000Z\",\"fired_at\":\"2026-11-20T14:48:20.000Z\","
         "\"labels\":{\"team\":\"db\"},\"annotations\":{\"runbook\":\"see db, 60.0 s\"}}");
     text_done(&text);
