@@ -192,6 +192,12 @@ void alert_view_footer(const json_t *reply, struct text *out)
         text_append_format(out, "%s%zu %s", before, of_state, states[i].words);
         before = ", ";
     }
+    uint64_t overflow = 0;
+    for (size_t i = 0; i < count; i++)
+        overflow += json_field_u64(json_array_get(rules, i), "overflow");
+    if (overflow)
+        text_append_format(out, "; %llu times there was no room for one more alert",
+                           (unsigned long long)overflow);
     uint64_t held_back = json_field_u64(reply, "held_back");
     if (held_back)
         text_append_format(out, "; %llu change%s held back", (unsigned long long)held_back,
