@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 
 #include "agent/agent.h"
+#include "agent/alerts.h"
 #include "agent/answers.h"
 #include "agent/memory.h"
 #include "agent/open_call_table.h"
@@ -288,11 +289,11 @@ static void look_at_losses(const struct agent *agent, struct health *health)
                    (unsigned long long)rare.follow_failed);
 }
 
-static void look_at_outputs(const struct agent *agent, struct health *health)
+static void look_at_output(const struct line_output *output, struct health *health)
 {
     _cleanup_text_ struct text failing = {0};
-    if (agent->summaries)
-        line_output_describe_failure(agent->summaries, &failing);
+    if (output)
+        line_output_describe_failure(output, &failing);
     if (failing.length)
         add_reason(health, "make room, or let the agent write there; it tries again by itself",
                    "%s", failing.bytes);
@@ -309,7 +310,8 @@ static void write_health(const struct agent *agent, struct json_writer *json)
     look_at_targets(agent, &health);
     look_at_budgets(agent, &health);
     look_at_losses(agent, &health);
-    look_at_outputs(agent, &health);
+    look_at_output(agent->summaries, &health);
+    look_at_output(alerts_output(agent), &health);
     json_end_array(&health.reasons);
     json_end_array(&health.remedies);
     json_string_z(json, "health", health.count ? "degraded" : "ok");
@@ -371,6 +373,8 @@ static void write_outputs(const struct agent *agent, struct json_writer *json)
     json_begin_array(json, "outputs");
     if (agent->summaries)
         line_output_write_status(agent->summaries, json);
+    if (alerts_output(agent))
+        line_output_write_status(alerts_output(agent), json);
     json_end_array(json);
 }
 

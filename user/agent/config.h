@@ -75,6 +75,7 @@ struct config_alerting {
     uint32_t history;              /* changes of state to remember, 1 .. 1000 */
     bool self;                     /* the agent's own rules, too */
     bool journal;                  /* tell journald */
+    enum line_layout layout;       /* of the file's lines */
     char file[CONFIG_PATH_BYTES];  /* "-": stdout; empty: none */
     char state[CONFIG_PATH_BYTES]; /* where state survives a restart; empty: nowhere */
 };

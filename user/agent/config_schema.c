@@ -56,13 +56,7 @@ static int read_summaries_layout(struct config_reader *reader, const struct conf
                                  void *into)
 {
     struct config *config = into;
-    const char *text = NULL, *expected = "loris, ecs or otel";
-    int r = config_value_scalar(reader, node, expected, &text);
-    if (r < 0)
-        return r;
-    if (line_layout_parse(text, &config->summaries_layout) < 0)
-        return config_value_error(reader, node, "is not a layout of lines", expected);
-    return 0;
+    return config_value_layout(reader, node, &config->summaries_layout);
 }
 
 static const struct config_key window_keys[] = {

@@ -169,11 +169,10 @@ static void add_to_file(struct line_output *output, const struct line_origin *or
 }
 
 static void add_to_journal(struct line_output *output, const struct line_origin *origin,
-                           const char *object, size_t length)
+                           const char *message_id, const char *object, size_t length)
 {
     struct way_figures before = figures_of(output, &output->journal_way);
-    int r =
-        journal_object_write(output->journal, origin, output->config.message_id, object, length);
+    int r = journal_object_write(output->journal, origin, message_id, object, length);
     struct way_figures after = figures_of(output, &output->journal_way);
     if (r < 0 && after.written + after.failed + after.pending ==
                      before.written + before.failed + before.pending)
@@ -192,6 +191,12 @@ static void write_lines(struct line_output *output)
 
 void line_output_add(struct line_output *output, const char *object, size_t length)
 {
+    line_output_add_as(output, output->config.message_id, object, length);
+}
+
+void line_output_add_as(struct line_output *output, const char *message_id, const char *object,
+                        size_t length)
+{
     const struct line_origin origin = {
         .host = output->host.nodename,
         .version = LORIS_VERSION,
@@ -201,7 +206,7 @@ void line_output_add(struct line_output *output, const char *object, size_t leng
     if (output->file)
         add_to_file(output, &origin, object, length);
     if (output->journal)
-        add_to_journal(output, &origin, object, length);
+        add_to_journal(output, &origin, message_id, object, length);
     if (output->lines.length >= WRITE_BYTES)
         write_lines(output);
 }

@@ -28,6 +28,9 @@ DEFINE_CLEANUP(struct line_output *, line_output_close);
 /* One of our objects, as line_layout_write takes it; it gets the next seq. Goes out with the next
  * line_output_send, or before when many wait. */
 void line_output_add(struct line_output *output, const char *object, size_t length);
+/* The same, with another MESSAGE_ID. */
+void line_output_add_as(struct line_output *output, const char *message_id, const char *object,
+                        size_t length);
 /* Never waits for a reader: what is slow to go is sent as it takes it. Says when lines begin to
  * fail and when they no longer do, so the answer, -errno of a file that takes none, may be left. */
 int line_output_send(struct line_output *output);
