@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "agent/alerts.h"
 #include "agent/calibrate.h"
 #include "agent/log.h"
 #include "agent/memory.h"
@@ -49,6 +50,7 @@ void agent_free(struct agent *agent)
 {
     if (!agent)
         return;
+    alerts_stop(agent);
     summaries_stop(agent);
     folders_done(agent);
     varlink_server_free(agent->server);

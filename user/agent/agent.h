@@ -47,6 +47,7 @@ struct agent_probe {
 };
 
 struct agent_mark;
+struct alerts;
 struct folder_watch;
 
 struct agent {
@@ -75,6 +76,7 @@ struct agent {
 
     struct varlink_server *server;
     struct line_file *summaries;
+    struct alerts *alerts; /* NULL: a private agent has none */
     struct agent_mark *marks;
     struct folder_watch *folders;
     size_t folders_count;
@@ -92,6 +94,8 @@ struct agent {
     uint64_t upkeep_ns;         /* last time of the once-a-second work */
     double upkeep_cpu_s;        /* agent_cpu_s() then */
     double cpu_ratio;           /* that the agent took between the last two, of one CPU */
+    uint64_t drain_longest_ns;  /* pass since alerts looked at it */
+    uint64_t retries;           /* attempts to attach or to write that failed, to be made again */
     uint64_t wakeups;           /* by half-full rings and logs */
     uint64_t memory_used;       /* at the last upkeep */
     uint64_t map_bytes;         /* of all kernel maps, then: reading it takes a file for each */

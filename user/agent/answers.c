@@ -12,7 +12,8 @@ const struct varlink_method agent_methods[] = {
     {"Stats", answer_stats, false},   {"SetMark", answer_set_mark, true},
     {"Status", answer_status, false}, {"OpenCalls", answer_open_calls, false},
     {"List", answer_list, true},      {"Attach", answer_attach, true},
-    {"Detach", answer_detach, true},  {NULL, NULL, false},
+    {"Detach", answer_detach, true},  {"Alerts", answer_alerts, false},
+    {"Check", answer_check, false},   {NULL, NULL, false},
 };
 
 /* The parameter, or NULL when it is absent or null. */

@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "agent/agent.h"
+#include "agent/alerts.h"
 #include "agent/answers.h"
 #include "agent/log.h"
 #include "agent/steer.h"
@@ -207,8 +208,11 @@ static void reload(const struct service *service)
         return;
     int error = config_load(agent->config_path, &fresh, &diag);
     if (!error)
+        error = alerts_reload_begin(agent, fresh, &diag);
+    if (!error)
         error = change_summaries(agent, fresh, &diag);
     if (error) {
+        alerts_reload_cancel(agent);
         config_free(fresh);
         log_line(LOG_ERR, "the new configuration changes nothing: %s%s%s", diag.what,
                  diag.hint[0] ? "; " : "", diag.hint);
@@ -220,9 +224,11 @@ static void reload(const struct service *service)
     if (service->budget_was_given)
         fresh->overhead_budget_ratio = agent->config->overhead_budget_ratio;
     targets_reload(agent, fresh);
+    alerts_reload_finish(agent, fresh);
     bool other_interval = fresh->interval_ns != agent->config->interval_ns;
     config_free(agent->config);
     agent->config = fresh;
+    alerts_wake(agent);
     if (agent->summary_timer && other_interval &&
         sd_event_source_set_time_relative(agent->summary_timer, fresh->interval_ns / 1000) < 0)
         log_line(LOG_WARNING, "the new interval of summaries holds after the next ones");
@@ -238,6 +244,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)agent_now_ns() / 1000);
     if (agent->summaries && line_file_reopen(agent->summaries)) /* also when a reload fails */
         log_line(LOG_ERR, "cannot open %s again", agent->config->summaries_path);
+    alerts_reopen(agent);
     reload(service);
     sd_notify(0, "READY=1");
     return 0;
@@ -321,6 +328,8 @@ static int serve(struct agent *agent, const struct options *options)
                                       socket_gid(agent->config->socket_group), &diag);
         if (!error)
             error = summaries_start(agent, &diag);
+        if (!error)
+            error = alerts_start(agent, &diag);
         if (!error)
             error = agent_ready_kernel(agent, &diag);
     }

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "agent/agent.h"
+#include "agent/alerts.h"
 #include "agent/calibrate.h"
 #include "agent/log.h"
 #include "agent/memory.h"
@@ -207,7 +208,10 @@ static bool drain_once(struct agent *agent)
     struct pump_pass pass = {agent, began_ns};
     const struct event_sink sink = {on_latencies, on_process, on_cgroup, &pass};
     bool more = drain_pass(agent->drain, &sink, began_ns);
-    drain_took(agent->drain, agent_now_ns() - began_ns);
+    uint64_t took_ns = agent_now_ns() - began_ns;
+    drain_took(agent->drain, took_ns);
+    if (took_ns > agent->drain_longest_ns)
+        agent->drain_longest_ns = took_ns;
     return more;
 }
 
@@ -353,7 +357,10 @@ int pump_start(struct agent *agent)
         error = sd_event_add_time_relative(agent->event, &agent->drain_timer, CLOCK_MONOTONIC,
                                            agent->config->drain_min_ns / 1000, 1, on_drain_timer,
                                            agent);
-    return error < 0 ? error : 0;
+    if (error < 0)
+        return error;
+    alerts_wake(agent);
+    return 0;
 }
 
 void pump_stop(struct agent *agent)

@@ -322,8 +322,9 @@ static int add_uncalled(const struct making *making, const struct probe *probe,
                         struct rollup **rollup)
 {
     const struct stats_query *query = making->query;
-    if ((*rollup)->row_count > 0 || !query->final || query->by != CONFIG_BY_NONE ||
-        glob_is(probe->target))
+    bool is_named = query->final && !glob_is(probe->target);
+    if ((*rollup)->row_count > 0 || query->by != CONFIG_BY_NONE ||
+        !(is_named || query->with_uncalled))
         return 0;
     struct rollup *one = realloc(*rollup, sizeof(*one) + sizeof(one->rows[0]));
     if (!one)
@@ -389,7 +390,8 @@ int stats_answer_make(struct agent *agent, const struct stats_query *query,
 {
     struct making making = {.agent = agent, .query = query, .answer = ret_answer};
     struct agent_mark *fresh_mark = NULL;
-    pump_catch_up(agent);
+    if (!query->is_drained)
+        pump_catch_up(agent);
     making.now_ns = agent_now_ns();
     clock_format_utc(clock_now_ns(CLOCK_REALTIME), ret_answer->time);
     if (!agent->probes)

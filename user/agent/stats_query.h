@@ -12,7 +12,9 @@ struct stats_query {
     bool since_start;   /* instead */
     bool since_mark;    /* instead, and sets the connection's mark anew */
     bool final;
-    uint32_t pid; /* 0: all */
+    bool is_drained;    /* just now, by the caller */
+    bool with_uncalled; /* by none: probes without a call have a row, too */
+    uint32_t pid;       /* 0: all */
     uint64_t limit;
     uint64_t connection; /* whose mark */
 };
@@ -26,7 +28,8 @@ struct stats_answer {
     size_t rollups_count;
 };
 
-/* Drains first, so that the answer covers every call that returned before. -ENOMEM. */
+/* Drains first, unless that was done, so that the answer covers every call that returned before.
+ * -ENOMEM. */
 int stats_answer_make(struct agent *agent, const struct stats_query *query,
                       struct stats_answer *ret_answer) _must_check_;
 void stats_answer_done(struct stats_answer *answer);

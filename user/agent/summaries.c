@@ -30,6 +30,7 @@ static void write_lines(struct agent *agent, const struct stats_answer *answer)
     uint64_t failed_before = line_file_figures(agent->summaries).failed;
     int error = line_file_write(agent->summaries, lines.bytes, lines.length);
     uint64_t failed = line_file_figures(agent->summaries).failed - failed_before;
+    agent->retries += error != 0;
     if (error)
         log_line(LOG_WARNING, "%llu summary lines could not be written: %s",
                  (unsigned long long)failed, strerror(-error));

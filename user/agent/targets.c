@@ -329,6 +329,7 @@ static int on_retry(sd_event_source *source, void *context)
         if (waits_for_unit(agent->targets[i]) &&
             !cgroup_units_find(agent->units, wanted.filter.unit, &cgroup_id, &level))
             attach_configured(agent, &wanted, &(struct refusals){0});
+        agent->retries += waits_for_unit(agent->targets[i]);
     }
     return 0;
 }

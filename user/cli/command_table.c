@@ -73,6 +73,14 @@ static const struct command_option top_options[] = {
     OPTIONS_END,
 };
 
+static const struct command_option alerts_options[] = {
+    {OPTION_HISTORY, 0, "history", NULL, NULL, "the last changes, the newest first"},
+    {OPTION_WATCH, 0, "watch", NULL, NULL, "follow: print each change until Ctrl-C"},
+    {OPTION_RULES, 0, "rules", NULL, NULL, "all rules, and how each stands"},
+    {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many lines"},
+    OPTIONS_END,
+};
+
 const struct command command_table[] = {
     {
         .name = "watch",
@@ -149,6 +157,37 @@ const struct command command_table[] = {
                     "loris top --once\n",
         .options = top_options,
         .run = command_top,
+    },
+    {
+        .name = "alerts",
+        .arguments = "[RULE-GLOB]",
+        .arguments_max = 1,
+        .summary = "what fires, and what did",
+        .description =
+            "Prints the alerts that are pending, firing or unknown. Unknown was firing, and there\n"
+            "is no data to tell whether it still would. The agent's own rules begin with loris-.",
+        .examples = "loris alerts\n"
+                    "loris alerts --history --limit 20\n"
+                    "loris alerts --rules 'loris-*'\n"
+                    "loris alerts --watch --json\n",
+        .options = alerts_options,
+        .run = command_alerts,
+    },
+    {
+        .name = "check",
+        .arguments = "RULE-GLOB",
+        .arguments_min = 1,
+        .arguments_max = 1,
+        .usage_code = 3,
+        .summary = "one alert rule, as monitoring plugins say it",
+        .description =
+            "Prints one line with performance data for Nagios, Icinga and the like. Exit status:\n"
+            "0 ok (pending and info count as ok), 1 a warning fires, 2 a critical alert fires,\n"
+            "3 unknown: no data, no such rule, no agent.",
+        .examples = "loris check slow-queries\n"
+                    "loris check 'loris-*'\n",
+        .options = no_options,
+        .run = command_check,
     },
     {
         .name = "check-config",

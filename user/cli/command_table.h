@@ -34,6 +34,9 @@ enum option_id {
     OPTION_ONCE,
     OPTION_SORT,
     OPTION_PLACEMENT,
+    OPTION_HISTORY,
+    OPTION_WATCH,
+    OPTION_RULES,
     OPTION_COUNT,
 };
 
@@ -52,6 +55,7 @@ struct command {
     const char *arguments; /* as the help shows them */
     size_t arguments_min, arguments_max;
     bool takes_child; /* `-- COMMAND ARG...` */
+    int usage_code;   /* instead of EXIT_CODE_USAGE, where others say what codes mean; 0: no */
     const char *summary;
     const char *description;
     const char *examples; /* lines */

@@ -69,6 +69,8 @@ int main(int argc, char **argv)
     int code = invocation_parse(argc, argv, &invocation);
     if (code == 0)
         code = invocation.help ? show_own_help(&invocation) : invocation.command->run(&invocation);
+    else if (invocation.command && invocation.command->usage_code)
+        code = invocation.command->usage_code;
     invocation_done(&invocation);
     return code;
 }
