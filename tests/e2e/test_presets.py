@@ -146,6 +146,61 @@ for _ in range(20): time.sleep(0.001)
     expect(found.count("run-queue") >= 20, f"20 sleeps, {found.count('run-queue')} times runnable")
 
 
+@_of("sockets")
+def sockets():
+    found = _watch("sockets", _python("""
+import socket, threading
+def answer(server, times):
+    for _ in range(times):
+        one = server.accept()[0]
+        one.sendall(one.recv(100))
+        one.close()
+with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+    thread = threading.Thread(target=answer, args=(server, 5))
+    thread.start()
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port)) as one:
+            one.sendall(b"hello")
+            assert one.recv(100) == b"hello"
+            one.shutdown(socket.SHUT_RDWR)
+    thread.join()
+for _ in range(2):
+    try: socket.create_connection(("127.0.0.1", port))
+    except OSError: pass
+"""))
+    found.check(connect=(7, 2), accept4=5, sendto=10, recvfrom=10)
+    expect_equal(found.count("shutdown"), 5, "calls of shutdown")
+
+
+@_of("processes")
+def processes():
+    need("true", "false")
+    found = _watch("processes", _python("""
+import ctypes, os
+for _ in range(4): os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+for _ in range(2):
+    try: os.posix_spawn("/nowhere/at/all", ["nothing"], {})
+    except OSError: pass
+for command in ("true", "true", "false"): os.system(command)
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        try: os.execv("/nowhere/at/all", ["nothing"])
+        except OSError: os._exit(0)
+    os.waitpid(child, 0)
+for _ in range(2):
+    try: ctypes.CDLL("libwibble.so.9")
+    except OSError: pass
+try: os.waitpid(-1, 0)
+except OSError: pass
+"""))
+    # system() spawns its shell. Started are Python itself, 4 of /bin/true and 3 shells; 5 are not.
+    found.check(posix_spawn=(6 + 3, 2), system=(3, 1), execve=(1 + 4 + 3 + 5, 5))
+    expect_equal(found.lines["wait4"]["errors"], 1, "waits for nobody")
+    expect_equal(found.lines["dlopen"]["errors"], 2, "libraries that are not there")
+
+
 @_of("vfs", "tcp")
 def kernel_functions_are_watched_or_refused_in_words():
     """Where the kernel takes kprobes, the kernel matrix (tests/kernels) counts, too."""
