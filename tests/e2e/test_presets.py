@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each preset on the real programs that it is for: counts that their work implies, and failures."""
 
+import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -10,6 +12,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
+import time
 
 from kernel_state import ROOT
 from support import (LORIS, LORISD, Agent, VarlinkError, expect, expect_equal, limit, loris, need,
@@ -140,6 +144,61 @@ for _ in range(20): time.sleep(0.001)
 """))
     found.check(sched_yield=50)
     expect(found.count("run-queue") >= 20, f"20 sleeps, {found.count('run-queue')} times runnable")
+
+
+@_of("sockets")
+def sockets():
+    found = _watch("sockets", _python("""
+import socket, threading
+def answer(server, times):
+    for _ in range(times):
+        one = server.accept()[0]
+        one.sendall(one.recv(100))
+        one.close()
+with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+    thread = threading.Thread(target=answer, args=(server, 5))
+    thread.start()
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port)) as one:
+            one.sendall(b"hello")
+            assert one.recv(100) == b"hello"
+            one.shutdown(socket.SHUT_RDWR)
+    thread.join()
+for _ in range(2):
+    try: socket.create_connection(("127.0.0.1", port))
+    except OSError: pass
+"""))
+    found.check(connect=(7, 2), accept4=5, sendto=10, recvfrom=10)
+    expect_equal(found.count("shutdown"), 5, "calls of shutdown")
+
+
+@_of("processes")
+def processes():
+    need("true", "false")
+    found = _watch("processes", _python("""
+import ctypes, os
+for _ in range(4): os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+for _ in range(2):
+    try: os.posix_spawn("/nowhere/at/all", ["nothing"], {})
+    except OSError: pass
+for command in ("true", "true", "false"): os.system(command)
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        try: os.execv("/nowhere/at/all", ["nothing"])
+        except OSError: os._exit(0)
+    os.waitpid(child, 0)
+for _ in range(2):
+    try: ctypes.CDLL("libwibble.so.9")
+    except OSError: pass
+try: os.waitpid(-1, 0)
+except OSError: pass
+"""))
+    # system() spawns its shell. Started are Python itself, 4 of /bin/true and 3 shells; 5 are not.
+    found.check(posix_spawn=(6 + 3, 2), system=(3, 1), execve=(1 + 4 + 3 + 5, 5))
+    expect_equal(found.lines["wait4"]["errors"], 1, "waits for nobody")
+    expect_equal(found.lines["dlopen"]["errors"], 2, "libraries that are not there")
 
 
 @_of("vfs", "tcp")
@@ -590,6 +649,86 @@ def _free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
+
+
+# --- goals ---------------------------------------------------------------------------------------
+
+
+@limit(90)
+def goals_that_are_missed_are_alerts():
+    need("redis-server", "curl")
+    config = ("alerting: {interval: 200ms, journal: false, self: false, state: none}\n"
+              "presets: [goal-database, goal-api, goal-availability]\n")
+    with scratch() as folder, Agent(config) as agent:
+        # Fifty replies of Redis after 0.3 s, 25 transfers of 0.6 s, 120 names that are none.
+        _with_redis(folder, _python(f"""
+import ctypes, os
+r = ctypes.CDLL("libhiredis.so")
+r.redisConnectUnix.restype = r.redisCommand.restype = ctypes.c_void_p
+for i in range(50):
+    if os.fork() == 0:
+        at = ctypes.c_void_p(r.redisConnectUnix({str(folder / "socket")!r}.encode()))
+        assert r.redisCommand(at, b"BLPOP nothing 0.3")
+        os._exit(0)
+for i in range(50): os.wait()
+"""))
+        with _slow_web_server() as port:
+            askers = [subprocess.Popen(["curl", "-s", "-o", "/dev/null",
+                                        f"http://127.0.0.1:{port}/"]) for _ in range(25)]
+            for asker in askers:
+                expect_equal(asker.wait(30), 0, "exit status of curl")
+        _quietly(_python("""
+import socket
+for _ in range(120):
+    try: socket.getaddrinfo(b"x" * 300, 80)
+    except OSError: pass
+"""))
+        wanted = {(rule, label, severity) for severity in ("warning", "critical")
+                  for rule, label in (("slow-database-calls", "redis"), ("slow-api-calls", "made"),
+                                      ("calls-fail", "names"))}
+
+        def pending():
+            return {(alert["alert"], label, alert["severity"])
+                    for alert in agent.call("Alerts")["alerts"] if alert["state"] == "pending"
+                    for label in alert["labels"].values()}
+        wait_for(lambda: wanted <= pending(), 20, "all six rules are pending")
+        # Nobody misses what nobody does.
+        expect(not {label for _, label, _ in pending()} & {"php", "mysql"}, f"{pending()}")
+
+
+def _with_redis(folder, command):
+    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket",
+                               str(folder / "socket"), "--save", "", "--dir", str(folder)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: (folder / "socket").exists() or server.poll() is not None, 20,
+                 "Redis listens")
+        _quietly(command)
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@contextlib.contextmanager
+def _slow_web_server():
+    """Answers after 0.6 s; gives its port."""
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            time.sleep(0.6)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 # --- the files themselves ------------------------------------------------------------------------

@@ -62,7 +62,11 @@ static int read_target_text(struct config_reader *reader, const struct config_ya
     if (r < 0) {
         r = config_yaml_error(reader->diag, reader->file, node->place, "%s",
                               why.what[0] ? why.what : "not a target");
-        diag_hint(reader->diag, "%s", why.hint[0] ? why.hint : "expected " TARGET_EXPECTED);
+        if (strncmp(text, "preset:", strlen("preset:")) == 0)
+            diag_hint(reader->diag, "presets are asked for by a key of their own: presets: [%.64s]",
+                      text + strlen("preset:"));
+        else
+            diag_hint(reader->diag, "%s", why.hint[0] ? why.hint : "expected " TARGET_EXPECTED);
         return r;
     }
     if (strlen(text) >= sizeof(target->text))

@@ -298,13 +298,15 @@ static void attach_configured(struct agent *agent, const struct config_target *w
     struct diag diag = {0};
     _cleanup_(attach_report_done) struct attach_report report = {0};
     int error = targets_attach(agent, wanted, &report, &diag);
-    if (error)
+    if (error) {
         say_refused(wanted, &diag, refusals);
-    else
-        log_line(LOG_INFO, "%s is watched: %u probe%s", wanted->text, report.attached,
-                 report.attached == 1 ? "" : "s");
-    if (!error)
-        print_messages(&report, LOG_NOTICE);
+        return;
+    }
+    say_repeated(refusals->repeated);
+    *refusals = (struct refusals){0};
+    log_line(LOG_INFO, "%s is watched: %u probe%s", wanted->text, report.attached,
+             report.attached == 1 ? "" : "s");
+    print_messages(&report, LOG_NOTICE);
 }
 
 void targets_attach_configured(struct agent *agent)

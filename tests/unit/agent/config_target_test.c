@@ -24,6 +24,7 @@ static void refuses_wrong_targets(void **state)
     assert_refused(*state, "targets: syscall:read\n", "1:10", "is not a list", "one a line");
     assert_refused(*state, "targets:\n", "1:9", "targets: has no value", "[] for none");
     assert_refused(*state, "targets:\n- syscall:read\n- bogus:thing\n", "3:3", "bogus", "");
+    assert_refused(*state, "targets:\n- preset:tls\n", "2:3", "no known kind", "presets: [tls]");
     assert_refused(*state, "targets:\n- errors: errno\n", "2:3", "is missing", "a key target:");
     assert_refused(*state, "targets:\n-\n", "2:2", "has no value", "a target such as");
     assert_refused(*state, "targets:\n- [syscall:read]\n", "2:3", "a list does not belong here",
