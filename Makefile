@@ -399,4 +399,5 @@ help: ## this list
 	@echo 'make [TARGET] [V=1] [CC=...] [PREFIX=...] [DESTDIR=...]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
--include $(shell find build -name '*.d' -type f 2>/dev/null)
+# In build/packages lie roots of Debian, whose update-rc.d is no dependency of ours.
+-include $(shell find build -path build/packages -prune -o -name '*.d' -type f -print 2>/dev/null)
