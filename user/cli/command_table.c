@@ -22,6 +22,12 @@ const struct command_option command_global_options[] = {
 
 static const struct command_option no_options[] = {OPTIONS_END};
 
+static const struct command_option help_options[] = {
+    {OPTION_SCDOC, 0, "scdoc", NULL, NULL,
+     "all commands in the format of scdoc, for a manual page"},
+    OPTIONS_END,
+};
+
 #define BY_CHOICES "process unit none"
 
 static const struct command_option watch_options[] = {
@@ -70,12 +76,6 @@ static const struct command_option top_options[] = {
     {OPTION_BY, 0, "by", "GROUP", BY_CHOICES, "one line for each (default process)"},
     {OPTION_SORT, 0, "sort", "KEY", "p99 time count", "order at first (default time)"},
     {OPTION_ONCE, 0, "once", NULL, NULL, "print one table and end"},
-    OPTIONS_END,
-};
-
-static const struct command_option help_options[] = {
-    {OPTION_SCDOC, 0, "scdoc", NULL, NULL,
-     "all commands in the format of scdoc, for a manual page"},
     OPTIONS_END,
 };
 

@@ -14,6 +14,7 @@ enum option_id {
     OPTION_SOCKET,
     OPTION_JSON,
     OPTION_VERSION,
+    OPTION_SCDOC,
     OPTION_PID,
     OPTION_COMM,
     OPTION_UNIT,
@@ -34,7 +35,6 @@ enum option_id {
     OPTION_ONCE,
     OPTION_SORT,
     OPTION_PLACEMENT,
-    OPTION_SCDOC,
     OPTION_COUNT,
 };
 
