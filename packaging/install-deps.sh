@@ -6,9 +6,9 @@ set -eu
 
 # What turns the sources into lorisd and loris.
 BUILD_PACKAGES="
-    gcc make clang bpftool pkg-config libc6-dev linux-libc-dev
+    gcc make clang bpftool pkg-config scdoc libc6-dev linux-libc-dev
     libbpf-dev libelf-dev libdw-dev zlib1g-dev libsystemd-dev libyaml-dev
-    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev scdoc"
+    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev"
 
 # What the two programs load when they run.
 RUN_PACKAGES="
