@@ -332,6 +332,7 @@ INSTALLED_FILES := \
 	packaging/systemd/loris.sysusers:$(SYSUSERSDIR)/loris.conf \
 	$(call place,packaging/systemd/loris.tmpfiles,$(TMPFILESDIR)/loris.conf) \
 	$(call place,packaging/systemd/loris.preset,$(PRESETDIR)/80-loris.preset) \
+	$(foreach file,$(wildcard packaging/log-aggregation/*.conf),$(file):$(DATADIR)/log-aggregation/$(notdir $(file))) \
 	$(call place,packaging/systemd/no-sys-admin.conf,$(DATADIR)/no-sys-admin.conf) \
 	$(call place,packaging/systemd/loris.catalog,$(CATALOGDIR)/loris.catalog) \
 	$(STAGING)/loris.bash:$(BASHDIR)/loris $(STAGING)/loris.zsh:$(ZSHDIR)/_loris \
@@ -399,5 +400,5 @@ help: ## this list
 	@echo 'make [TARGET] [V=1] [CC=...] [PREFIX=...] [DESTDIR=...]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-# Roots of other systems lie in build/, too.
--include $(shell find build -path build/packages -prune -o -type f -name '*.d' -print 2>/dev/null)
+# In build/packages lie roots of Debian, whose update-rc.d is no dependency of ours.
+-include $(shell find build -path build/packages -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -6,10 +6,9 @@ set -eu
 
 # What turns the sources into lorisd and loris.
 BUILD_PACKAGES="
-    gcc make clang bpftool pkg-config libc6-dev linux-libc-dev
+    gcc make clang bpftool pkg-config scdoc libc6-dev linux-libc-dev
     libbpf-dev libelf-dev libdw-dev zlib1g-dev libsystemd-dev libyaml-dev
-    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev libncurses-dev
-    scdoc"
+    libjansson-dev libxxhash-dev libcapstone-dev libiberty-dev libncurses-dev"
 
 # What the two programs load when they run.
 RUN_PACKAGES="
@@ -28,7 +27,7 @@ TEST_PACKAGES="
 
 # What `make deb` and `make rpm` build with, and what their results are tried in.
 PACKAGE_PACKAGES="
-    debhelper fakeroot lintian blhc rpm scdoc mandoc man-db debootstrap bash zsh fish"
+    debhelper lintian blhc rpm scdoc mandoc man-db debootstrap zsh fish"
 
 # What `make bench` measures loris against. A newer bpftrace and the kernel headers for bcc are
 # unpacked into a folder by the bench itself, for they are of other suites than the system's.

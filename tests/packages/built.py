@@ -6,7 +6,7 @@ import pathlib
 import shutil
 import subprocess
 
-from expectations import expect
+from expectations import expect, need
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build/packages"
@@ -20,6 +20,7 @@ def version():
 
 def build(kind, folder, cwd=ROOT, environment=None):
     """kind: deb or rpm. Runs what `make deb` or `make rpm` run."""
+    need("scdoc", *{"deb": ["dpkg-buildpackage", "dh"], "rpm": ["rpmbuild"]}[kind])
     command = ["sh", "packaging/build-" + kind + ".sh", version(), str(folder)]
     done = subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True)
     expect(done.returncode == 0, done.stderr)

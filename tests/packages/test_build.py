@@ -19,7 +19,7 @@ def _run(*command, **options):
 
 @limit(300)
 def lintian_finds_no_errors_and_no_warnings():
-    need("lintian", "dpkg-buildpackage", "scdoc")
+    need("lintian")
     said = _run("lintian", "--allow-root", "--fail-on", "error,warning", "--no-tag-display-limit",
                 str(changes()))
     expect_equal(said, "", "what lintian says")
@@ -68,7 +68,7 @@ def _plain(path):
 
 @limit(300)
 def the_rpm_holds_what_the_deb_holds():
-    need("rpmbuild", "rpm")
+    need("rpm")
     of_deb = {_plain(path) for path in _deb_files(deb())}
     listing = _run("rpm", "-qp", "--queryformat", "[%{FILEMODES:perms} %{FILENAMES}\n]", rpm())
     of_rpm = {_plain(line.split(None, 1)[1]) for line in listing.splitlines()

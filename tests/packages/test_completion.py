@@ -18,7 +18,7 @@ LINES = {
     "loris check-c": ["loris", "check-config"],
     "loris --js": ["loris", "--json"],
     "loris --json stat": ["loris", "--json", "stat"],  # stats or status
-    "loris --json top --sort p": ["loris", "--json", "top", "--sort", "p99"],
+    "loris --json top --sort ti": ["loris", "--json", "top", "--sort", "time"],
     "loris stats --by pr": ["loris", "stats", "--by", "process"],
     "loris stats --by=un": ["loris", "stats", "--by=unit"],
     "loris watch --errors negative-": ["loris", "watch", "--errors", "negative-int"],

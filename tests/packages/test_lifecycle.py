@@ -72,7 +72,7 @@ def an_installed_package_runs_on_what_it_depends_on():
         said = root.run("loris", "watch", "--by", "none", "--json", "syscall:getpid",
                         "syscall:openat", "--", "sh", "-c", "true")
         expect('"probe":"syscall:openat"' in said, f"nothing was measured: {said}")
-        verified = root.try_run("systemd-analyze", "verify", f"/lib/systemd/system/{UNIT}")
+        verified = root.try_run("systemd-analyze", "--man=no", "verify", f"/lib/systemd/system/{UNIT}")
         expect(UNIT not in verified.stdout + verified.stderr, f"{verified.stderr}")
         expect_equal(root.try_run("systemctl", "is-enabled", UNIT).stdout.strip(), "disabled",
                      "the service after installation")
@@ -86,7 +86,7 @@ def an_upgrade_keeps_what_the_operator_and_the_agent_wrote():
         config = root.path / CONFIG
         written = {config: config.read_text() + "\ndrain: {min: 20ms, max: 1s}\n",
                    root.path / "etc/loris/conf.d/site.yaml": "interval: 20s\n",
-                   root.path / "var/lib/loris/alerts.json": '{"alerts":[]}\n',
+                   root.path / "var/lib/loris/alerts.state": '{"alerts":[]}\n',
                    root.path / "var/log/loris/summaries.jsonl": '{"schema":"loris.series/1"}\n'}
         written[config] = written[config].replace("drain: {min: 10ms, max: 1s}\n", "")
         for path, text in written.items():
@@ -122,7 +122,7 @@ def removing_keeps_the_configuration_and_purging_leaves_nothing():
     with _debian() as root:
         root.run("dpkg", "-i", root.newer)
         root.run("systemctl", "enable", UNIT)
-        for path in ("etc/loris/conf.d/site.yaml", "var/lib/loris/alerts.json",
+        for path in ("etc/loris/conf.d/site.yaml", "var/lib/loris/alerts.state",
                      "var/log/loris/summaries.jsonl"):
             (root.path / path).parent.mkdir(parents=True, exist_ok=True)
             (root.path / path).write_text("{}\n")

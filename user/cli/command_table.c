@@ -22,6 +22,12 @@ const struct command_option command_global_options[] = {
 
 static const struct command_option no_options[] = {OPTIONS_END};
 
+static const struct command_option help_options[] = {
+    {OPTION_SCDOC, 0, "scdoc", NULL, NULL,
+     "all commands in the format of scdoc, for a manual page"},
+    OPTIONS_END,
+};
+
 #define BY_CHOICES "process unit none"
 
 static const struct command_option watch_options[] = {
@@ -81,12 +87,6 @@ static const struct command_option alerts_options[] = {
     {OPTION_WATCH, 0, "watch", NULL, NULL, "follow: print each change until Ctrl-C"},
     {OPTION_RULES, 0, "rules", NULL, NULL, "all rules, and how each stands"},
     {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many lines"},
-    OPTIONS_END,
-};
-
-static const struct command_option help_options[] = {
-    {OPTION_SCDOC, 0, "scdoc", NULL, NULL,
-     "all commands in the format of scdoc, for a manual page"},
     OPTIONS_END,
 };
 

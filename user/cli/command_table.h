@@ -14,6 +14,7 @@ enum option_id {
     OPTION_SOCKET,
     OPTION_JSON,
     OPTION_VERSION,
+    OPTION_SCDOC,
     OPTION_PID,
     OPTION_COMM,
     OPTION_UNIT,
@@ -38,7 +39,6 @@ enum option_id {
     OPTION_HISTORY,
     OPTION_WATCH,
     OPTION_RULES,
-    OPTION_SCDOC,
     OPTION_COUNT,
 };
 
