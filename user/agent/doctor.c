@@ -70,6 +70,7 @@ void doctor_run(const struct doctor_machine *machine, doctor_finding_fn on_findi
 
 bool doctor_is_limited(const struct doctor_machine *machine)
 {
-    return !machine->survey->core.taken && doctor_has_capability(machine, CAP_BPF) <= 0 &&
+    return !machine->is_root && !machine->survey->core.taken &&
+           doctor_has_capability(machine, CAP_BPF) <= 0 &&
            doctor_has_capability(machine, CAP_SYS_ADMIN) <= 0;
 }

@@ -97,7 +97,7 @@ static void a_missing_right_has_its_consequence(void **state)
         {"rights.bpf", STATUS("0000017fffdfffff"), DOCTOR_FAIL},
         {"rights.perfmon", STATUS("000001bfffdfffff"), DOCTOR_FAIL},
         {"rights.sys-ptrace", STATUS("000001fffff7ffff"), DOCTOR_WARNING},
-        {"rights.dac-read-search", STATUS("000001fffffffffb"), DOCTOR_WARNING},
+        {"rights.dac-read-search", STATUS("000001fffffffff9"), DOCTOR_WARNING},
         {"rights.syslog", STATUS("000001fbffffffff"), DOCTOR_ABSENT},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -115,6 +115,19 @@ static void the_great_right_stands_in_for_the_small_ones(void **state)
     assert_finds(fake, "rights.bpf", DOCTOR_OK, "CAP_SYS_ADMIN, which includes it");
     assert_finds(fake, "rights.perfmon", DOCTOR_OK, "CAP_SYS_ADMIN, which includes it");
     assert_finds(fake, "rights.sys-ptrace", DOCTOR_WARNING, "not held");
+    put(fake, "/proc/self/status", STATUS("0000000000000002"));
+    assert_finds(fake, "rights.dac-read-search", DOCTOR_OK, "CAP_DAC_OVERRIDE, which includes it");
+}
+
+/* A unit or a container took them away: that is no user who sees too little. */
+static void root_without_rights_is_a_failure(void **state)
+{
+    struct fake_machine *fake = *state;
+    put(fake, "/proc/self/status", STATUS("0000000000000000"));
+    fake->survey = (struct attach_survey){0};
+    assert_false(doctor_is_limited(&fake->machine));
+    assert_finds(fake, "rights.bpf", DOCTOR_FAIL, "not held");
+    assert_finds(fake, "rights.perfmon", DOCTOR_FAIL, "not held");
 }
 
 static void without_uprobe_multi_user_functions_need_the_great_right(void **state)
@@ -132,6 +145,7 @@ static void an_ordinary_user_sees_no_failure(void **state)
     put(fake, "/proc/self/status", STATUS("0000000000000000"));
     fake->survey = (struct attach_survey){0};
     diag_set(&fake->survey.core.refusal, EPERM, "cannot load the maps: %s", strerror(EPERM));
+    fake->machine.is_root = false;
     assert_true(doctor_is_limited(&fake->machine));
     assert_finds(fake, "rights.bpf", DOCTOR_UNKNOWN, "not held by who looks");
     assert_finds(fake, "attach.programs", DOCTOR_UNKNOWN, "cannot load the maps");
@@ -163,6 +177,7 @@ int main(void)
         ON_MACHINE(debug_files_are_not_needed),
         ON_MACHINE(a_missing_right_has_its_consequence),
         ON_MACHINE(the_great_right_stands_in_for_the_small_ones),
+        ON_MACHINE(root_without_rights_is_a_failure),
         ON_MACHINE(without_uprobe_multi_user_functions_need_the_great_right),
         ON_MACHINE(an_ordinary_user_sees_no_failure),
         ON_MACHINE(rights_that_cannot_be_read_are_unknown),
