@@ -17,7 +17,8 @@ const char *doctor_result_name(enum doctor_result result)
 }
 
 /* What the files of a machine say goes to terminals and logs. */
-static void set(char out[512], const char *format, va_list arguments)
+static __attribute__((format(printf, 2, 0))) void set(char out[512], const char *format,
+                                                      va_list arguments)
 {
     vsnprintf(out, 512, format, arguments);
     text_sanitize(out, strlen(out), out);
