@@ -115,6 +115,9 @@ def a_running_agent_tells_of_its_targets_and_goes_on():
         expect_equal(checks["agent.socket"]["result"], "ok", "agent.socket")
         expect_equal(checks["agent.targets"]["result"], "fail", "agent.targets")
         expect("1 of 3" in checks["agent.targets"]["found"], checks["agent.targets"])
+        numbers = [int(number) for number in
+                   re.findall(r"\d+", checks["host.tracers"]["found"].split(";")[0])]
+        expect(numbers[0] >= 10 and numbers[1] >= numbers[2] >= 3, f"its own links in {numbers}")
         run_workload("many_calls", "calls=1000")
         agent.settled(target, entered=1000)
         expect_equal(agent.total(target), 1000, "calls after the checks")

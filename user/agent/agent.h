@@ -104,18 +104,19 @@ struct agent {
     sd_event_source **ring_sources;
     size_t ring_sources_count;
 
-    uint64_t look_ns;          /* last time that watched files were looked at */
-    uint64_t upkeep_ns;        /* last time of the once-a-second work */
-    double upkeep_cpu_s;       /* agent_cpu_s() then */
-    double cpu_ratio;          /* that the agent took between the last two, of one CPU */
-    uint64_t drain_longest_ns; /* pass since alerts looked at it */
-    uint64_t retries;          /* attempts to attach or to write that failed, to be made again */
-    uint64_t wakeups;          /* by half-full rings and logs */
-    uint64_t memory_used;      /* at the last upkeep */
-    uint64_t memory_peak;      /* the most that any look found, and of each owner */
-    uint64_t owner_peaks[MEMORY_OWNERS];
+    uint64_t look_ns;           /* last time that watched files were looked at */
+    uint64_t upkeep_ns;         /* last time of the once-a-second work */
+    double upkeep_cpu_s;        /* agent_cpu_s() then */
+    double cpu_ratio;           /* that the agent took between the last two, of one CPU */
+    uint64_t drain_longest_ns;  /* pass since alerts looked at it */
+    uint64_t retries;           /* attempts to attach or to write that failed, to be made again */
+    uint64_t wakeups;           /* by half-full rings and logs */
+    uint64_t memory_used;       /* at the last upkeep */
     uint64_t map_bytes;         /* of all kernel maps, then: reading it takes a file for each */
     uint64_t unknown_latencies; /* records of probes that do not exist */
+
+    uint64_t memory_peak; /* the most that any look found, and of each owner */
+    uint64_t owner_peaks[MEMORY_OWNERS];
 };
 
 uint64_t agent_now_ns(void);

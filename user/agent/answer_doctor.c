@@ -153,6 +153,7 @@ void answer_doctor(struct varlink_call *call, const json_t *parameters, void *co
     struct doctor_machine machine = {
         .root = "",
         .release = kernel.release,
+        .is_root = geteuid() == 0,
         .clock_ns = clock_cost_ns(),
         .files_max = files.rlim_max,
     };

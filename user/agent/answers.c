@@ -86,18 +86,22 @@ void answer_write_placement(struct json_writer *json, const struct placement *pl
 
 struct listing_writer {
     struct json_writer *json;
-    const struct attach_survey *survey; /* of the costs; NULL: not asked for */
+    struct attach_survey costs; /* taken for the first function that has a place */
+    bool has_costs;
     bool any_kernel;
 };
 
 /* What a call of a function probed there would cost; 0: it could not be measured. */
-static uint32_t predicted_ns(const struct attach_survey *survey, const struct placement *placement)
+static uint32_t predicted_ns(struct listing_writer *writer, const struct placement *placement)
 {
     enum calibration_place place = !placement->is_emulated ? CALIBRATION_STEPPED
                                    : strncmp(placement->instruction, "push", 4) == 0
                                        ? CALIBRATION_PUSH
                                        : CALIBRATION_NOP;
-    const struct calibration_cost *cost = &survey->user_costs[place];
+    if (!writer->has_costs)
+        attach_survey_costs(&writer->costs);
+    writer->has_costs = true;
+    const struct calibration_cost *cost = &writer->costs.user_costs[place];
     return cost->source == CALIBRATION_MEASURED ? cost->cost_ns : 0;
 }
 
@@ -105,8 +109,7 @@ static void write_listing(const struct listing *listing, void *context)
 {
     struct listing_writer *writer = context;
     struct json_writer *json = writer->json;
-    uint32_t cost_ns =
-        listing->placement && writer->survey ? predicted_ns(writer->survey, listing->placement) : 0;
+    uint32_t cost_ns = listing->placement ? predicted_ns(writer, listing->placement) : 0;
     writer->any_kernel |= strcmp(listing->kind, target_kind_name(TARGET_KERNEL)) == 0;
     json_begin_object(json, NULL);
     json_string_z(json, "target", listing->target);
@@ -168,11 +171,8 @@ void answer_list(struct varlink_call *call, const json_t *parameters, void *cont
     }
     _cleanup_text_ struct text found = {0};
     struct json_writer writer = {.text = &found};
-    struct attach_survey survey = {0};
-    struct listing_writer listing_writer = {&writer, with_placement ? &survey : NULL, false};
+    struct listing_writer listing_writer = {.json = &writer};
     json_begin_array(&writer, NULL);
-    if (with_placement)
-        attach_survey_costs(&survey);
     struct hazards hazards = {0};
     const struct placement_options options = {.nop5_becomes_call = nop5_becomes_call,
                                               .context = &hazards};

@@ -17,7 +17,8 @@ const char *doctor_result_name(enum doctor_result result)
 }
 
 /* What the files of a machine say goes to terminals and logs. */
-static void set(char out[512], const char *format, va_list arguments)
+static __attribute__((format(printf, 2, 0))) void set(char out[512], const char *format,
+                                                      va_list arguments)
 {
     vsnprintf(out, 512, format, arguments);
     text_sanitize(out, strlen(out), out);
@@ -70,6 +71,7 @@ void doctor_run(const struct doctor_machine *machine, doctor_finding_fn on_findi
 
 bool doctor_is_limited(const struct doctor_machine *machine)
 {
-    return !machine->survey->core.taken && doctor_has_capability(machine, CAP_BPF) <= 0 &&
+    return !machine->is_root && !machine->survey->core.taken &&
+           doctor_has_capability(machine, CAP_BPF) <= 0 &&
            doctor_has_capability(machine, CAP_SYS_ADMIN) <= 0;
 }

@@ -39,6 +39,7 @@ struct doctor_target {
 struct doctor_machine {
     const char *root;    /* before every path; "" for the running machine */
     const char *release; /* uname -r */
+    bool is_root;        /* who looks, with whatever capabilities */
     const struct attach_survey *survey;
     const struct bpf_census *census; /* NULL: the kernel does not tell */
     double clock_ns;                 /* that one look at the clock takes */

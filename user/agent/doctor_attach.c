@@ -66,7 +66,7 @@ static const struct way ways[] = {
      "a kernel with CONFIG_UPROBE_EVENTS; since 6.16 it needs CAP_SYS_ADMIN, too"},
     {"attach.uprobe-exits", ATTACH_UPROBE_EXITS, NULL,
      "entries and return instructions, for code that throws exceptions",
-     "kernels since 6.6 have uprobe-multi, which it takes"},
+     "what attach.uprobe needs"},
     {"attach.fentry", ATTACH_FENTRY, kernel_ladder,
      "up to a few kernel functions, at the least cost",
      "a kernel with CONFIG_FUNCTION_TRACER and BTF that is not locked down"},

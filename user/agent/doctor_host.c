@@ -48,23 +48,39 @@ static void check_cgroups(const struct doctor_machine *machine, struct doctor_fi
                            "systemd.unified_cgroup_hierarchy=1");
 }
 
-/* The least of what this cgroup and those above it may take; 0: no limit, or none to be seen. */
-static uint64_t least_limit(const struct doctor_machine *machine, const char *mount, char *group)
+/* Lowers the limit to that of one cgroup. */
+static int take_limit(const struct doctor_machine *machine, const char *mount, const char *group,
+                      uint64_t *limit)
 {
-    uint64_t least = 0;
+    char path[PATH_MAX];
+    uint64_t own = LIMIT_NONE;
+    _cleanup_free_ char *text = NULL;
+    int length = snprintf(path, sizeof(path), "%s%s/memory.max", mount, group);
+    int error = length < (int)sizeof(path) ? doctor_read(machine, path, &text) : -ENAMETOOLONG;
+    if (!error && strcmp(text, "max") != 0)
+        error = parse_u64(text, &own) ? -EINVAL : 0;
+    if (!error && own < *limit)
+        *limit = own;
+    return error;
+}
+
+/* The least of what this cgroup and those above it may take. -ENOENT: none of them says, as in a
+ * hierarchy without the memory controller. */
+static int least_limit(const struct doctor_machine *machine, const char *mount, char *group,
+                       uint64_t *ret_limit)
+{
+    int result = -ENOENT;
     for (unsigned level = 0; level < LEVELS_MAX; level++) {
-        char path[PATH_MAX];
-        uint64_t limit = 0;
-        int length = snprintf(path, sizeof(path), "%s%s/memory.max", mount, group);
-        if (length < (int)sizeof(path) && doctor_read_number(machine, path, &limit) == 0 &&
-            limit < LIMIT_NONE && (least == 0 || limit < least))
-            least = limit;
+        int error = take_limit(machine, mount, group, ret_limit);
+        if (error && error != -ENOENT)
+            return error;
+        result = error ? result : 0;
         char *slash = strrchr(group, '/');
         if (!slash)
             break;
         *slash = '\0';
     }
-    return least;
+    return result;
 }
 
 /* This process's own limit in the unified hierarchy. */
@@ -85,28 +101,28 @@ static int find_limit(const struct doctor_machine *machine, uint64_t *ret_limit)
         return -ENOENT;
     group = strchr(group, ':') + 2;
     group[strcspn(group, "\n")] = '\0';
-    *ret_limit = least_limit(machine, unified, group);
-    return 0;
+    return least_limit(machine, unified, group, ret_limit);
 }
 
 static void check_memory(const struct doctor_machine *machine, struct doctor_finding *finding)
 {
-    char budget[16], allowed[16];
-    uint64_t limit = 0;
+    char budget[16], allowed[32] = "no limit";
+    uint64_t limit = LIMIT_NONE;
     int error = find_limit(machine, &limit);
     format_bytes(machine->memory_budget_bytes, budget);
-    format_bytes(limit, allowed);
-    if (error == -ENOENT)
-        doctor_found(finding, DOCTOR_OK, "no unified cgroup limits the memory; the budget is %s",
+    if (limit < LIMIT_NONE)
+        format_bytes(limit, allowed);
+    if (error == -ENOENT) {
+        doctor_found(finding, DOCTOR_OK, "no limit of a cgroup to be seen; the budget is %s",
                      budget);
-    else if (error)
+    } else if (error) {
         doctor_unread(finding, "the memory limit of this cgroup", error);
-    else if (limit == 0 || limit >= machine->memory_budget_bytes)
+    } else if (limit >= machine->memory_budget_bytes) {
         doctor_found(finding, DOCTOR_OK,
-                     "maps are charged to the cgroup (RLIMIT_MEMLOCK does not "
-                     "matter), which may have %s; the budget is %s",
-                     limit ? allowed : "any", budget);
-    else {
+                     "of its cgroup, to which maps are charged: %s; the budget "
+                     "is %s; RLIMIT_MEMLOCK does not matter",
+                     allowed, budget);
+    } else {
         doctor_found(finding, DOCTOR_WARNING, "the cgroup may have %s, the budget is %s", allowed,
                      budget);
         doctor_means(finding, "the kernel ends the agent before it would hold itself back");

@@ -34,33 +34,35 @@ int doctor_has_capability(const struct doctor_machine *machine, unsigned number)
     return error ? error : (int)(effective >> number & 1);
 }
 
+#define NO_STAND_IN 63 /* no capability has this number */
+
 struct right {
     const char *check;
     const char *name;
     unsigned number;
-    bool is_in_admin;           /* CAP_SYS_ADMIN stands in for it */
+    unsigned stand_in;          /* a capability that includes it */
     enum doctor_result without; /* what it is not to have it */
     const char *purpose;
     const char *consequence;
 };
 
 static const struct right rights[] = {
-    {"rights.bpf", "CAP_BPF", CAP_BPF, true, DOCTOR_FAIL, "maps and programs of every kind",
-     "nothing can be loaded"},
-    {"rights.perfmon", "CAP_PERFMON", CAP_PERFMON, true, DOCTOR_FAIL,
+    {"rights.bpf", "CAP_BPF", CAP_BPF, CAP_SYS_ADMIN, DOCTOR_FAIL,
+     "maps and programs of every kind", "nothing can be loaded"},
+    {"rights.perfmon", "CAP_PERFMON", CAP_PERFMON, CAP_SYS_ADMIN, DOCTOR_FAIL,
      "tracing programs: tracepoints, kprobes, fentry, uprobes", "nothing can be attached"},
-    {"rights.sys-admin", "CAP_SYS_ADMIN", CAP_SYS_ADMIN, false, DOCTOR_ABSENT,
+    {"rights.sys-admin", "CAP_SYS_ADMIN", CAP_SYS_ADMIN, NO_STAND_IN, DOCTOR_ABSENT,
      "single uprobes on kernels since 6.16 and their fixes, the iterator over open calls, runs "
      "that the kernel left out",
      "user functions need uprobe-multi, which CAP_BPF and CAP_PERFMON are enough for"},
-    {"rights.sys-ptrace", "CAP_SYS_PTRACE", CAP_SYS_PTRACE, false, DOCTOR_WARNING,
+    {"rights.sys-ptrace", "CAP_SYS_PTRACE", CAP_SYS_PTRACE, NO_STAND_IN, DOCTOR_WARNING,
      "reading what processes of others have mapped: user:pid:N, programs in containers",
      "user:pid:N of other users' processes is refused"},
-    {"rights.dac-read-search", "CAP_DAC_READ_SEARCH", CAP_DAC_READ_SEARCH, false, DOCTOR_WARNING,
-     "reading programs and libraries that their owners show to nobody, and tracefs",
+    {"rights.dac-read-search", "CAP_DAC_READ_SEARCH", CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE,
+     DOCTOR_WARNING, "reading programs and libraries that their owners show to nobody, and tracefs",
      "such objects, and the list of kernel functions, cannot be read"},
-    {"rights.syslog", "CAP_SYSLOG", CAP_SYSLOG, false, DOCTOR_ABSENT, "addresses in /proc/kallsyms",
-     "kernel functions are found by name all the same"},
+    {"rights.syslog", "CAP_SYSLOG", CAP_SYSLOG, NO_STAND_IN, DOCTOR_ABSENT,
+     "addresses in /proc/kallsyms", "kernel functions are found by name all the same"},
 };
 
 static const struct right *right_of(const struct doctor_finding *finding)
@@ -96,8 +98,9 @@ static void check_right(const struct doctor_machine *machine, struct doctor_find
         doctor_unread(finding, "the capabilities in " STATUS_PATH, error);
     } else if (effective >> right->number & 1) {
         doctor_found(finding, DOCTOR_OK, "held: %s", right->purpose);
-    } else if (right->is_in_admin && effective >> CAP_SYS_ADMIN & 1) {
-        doctor_found(finding, DOCTOR_OK, "not held, but CAP_SYS_ADMIN, which includes it: %s",
+    } else if (effective >> right->stand_in & 1) {
+        doctor_found(finding, DOCTOR_OK, "not held, but %s, which includes it: %s",
+                     right->stand_in == CAP_SYS_ADMIN ? "CAP_SYS_ADMIN" : "CAP_DAC_OVERRIDE",
                      right->purpose);
     } else if (doctor_is_limited(machine)) {
         doctor_found(finding, DOCTOR_UNKNOWN, "not held by who looks: %s", right->purpose);

@@ -41,7 +41,7 @@ static int report(const struct invocation *invocation, const json_t *reply)
     for (size_t i = 0; r == 0 && invocation->json && i < json_array_size(checks); i++)
         json_field_dump(json_array_get(checks, i), &out);
     if (r == 0 && !invocation->json)
-        doctor_report_print(reply, output_width(&output), &out);
+        doctor_report_print(reply, output_width(&output), output.has_colour, &out);
     if (r == 0)
         r = output_write(&output, &out);
     int code = output_exit_code(r);
@@ -71,8 +71,13 @@ int command_doctor(const struct invocation *invocation)
         answers ? agent_access_call(client, "Doctor", NULL, &reply) : ask_private_agent(&reply);
     if (code != 0)
         return code;
+    json_t *checks = json_object_get(reply, "checks");
+    if (!json_is_array(checks)) {
+        message_say("the agent answers without any checks");
+        return EXIT_CODE_FAILED;
+    }
     json_t *check = answers_check(answers ? NULL : &refusal);
-    if (!check || json_array_append_new(json_object_get(reply, "checks"), check) < 0) {
+    if (!check || json_array_append_new(checks, check) < 0) {
         message_say("no memory for the checks");
         return EXIT_CODE_FAILED;
     }

@@ -61,16 +61,19 @@ static void print_more(const char *lead, const char *text, unsigned width, struc
 /* Words of the agent, which has them from files of the machine: a terminal must not obey them. */
 enum { RESULT, CHECK, FOUND, CONSEQUENCE, REMEDY, WORDS };
 
-static void print_words(char *const words[WORDS], unsigned width, struct text *out)
+static void print_words(char *const words[WORDS], unsigned width, bool emphasise, struct text *out)
 {
-    text_append_format(out, "%-*.*s%-*s", RESULT_WIDTH, RESULT_WIDTH - 1, words[RESULT], NAME_WIDTH,
+    bool is_trouble = strcmp(words[RESULT], "fail") == 0 || strcmp(words[RESULT], "warning") == 0;
+    bool is_bold = emphasise && is_trouble;
+    text_append_format(out, "%s%-*.*s%s%-*s", is_bold ? "\033[1m" : "", RESULT_WIDTH,
+                       RESULT_WIDTH - 1, words[RESULT], is_bold ? "\033[0m" : "", NAME_WIDTH,
                        words[CHECK]);
     wrap(*words[FOUND] ? words[FOUND] : "-", INDENT, width, out);
     print_more("so     ", words[CONSEQUENCE], width, out);
     print_more("to do  ", words[REMEDY], width, out);
 }
 
-static void print_check(const json_t *check, unsigned width, struct text *out)
+static void print_check(const json_t *check, unsigned width, bool emphasise, struct text *out)
 {
     static const char *const keys[WORDS] = {"result", "check", "found", "consequence", "remedy"};
     char *words[WORDS];
@@ -83,7 +86,7 @@ static void print_check(const json_t *check, unsigned width, struct text *out)
             text_sanitize(raw, strlen(raw), words[i]);
     }
     if (has_memory)
-        print_words(words, width, out);
+        print_words(words, width, emphasise, out);
     else
         out->failed = -ENOMEM;
     for (size_t i = 0; i < WORDS; i++)
@@ -97,14 +100,12 @@ int doctor_report_exit_code(const json_t *reply)
     return json_field_bool(reply, "limited") ? EXIT_CODE_NOT_PERMITTED : EXIT_CODE_FINE;
 }
 
-void doctor_report_print(const json_t *reply, unsigned width, struct text *out)
+/* "47 checks: 1 fail, 2 warning, 44 ok" */
+static void print_sum(const json_t *checks, struct text *out)
 {
-    const json_t *checks = json_object_get(reply, "checks");
-    for (size_t i = 0; i < json_array_size(checks); i++)
-        print_check(json_array_get(checks, i), width, out);
     size_t all = json_array_size(checks);
-    text_append_format(out, "%zu check%s:", all, all == 1 ? "" : "s");
     const char *separator = " ";
+    text_append_format(out, "%zu check%s:", all, all == 1 ? "" : "s");
     for (size_t i = 0; i < RESULT_COUNT; i++) {
         size_t count = count_of(checks, results[i]);
         if (count == 0)
@@ -112,6 +113,14 @@ void doctor_report_print(const json_t *reply, unsigned width, struct text *out)
         text_append_format(out, "%s%zu %s", separator, count, results[i]);
         separator = ", ";
     }
+}
+
+void doctor_report_print(const json_t *reply, unsigned width, bool emphasise, struct text *out)
+{
+    const json_t *checks = json_object_get(reply, "checks");
+    for (size_t i = 0; i < json_array_size(checks); i++)
+        print_check(json_array_get(checks, i), width, emphasise, out);
+    print_sum(checks, out);
     int code = doctor_report_exit_code(reply);
     text_append_string(out, code == EXIT_CODE_FINE ? "; loris can work here\n"
                             : code == EXIT_CODE_FAILED

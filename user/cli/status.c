@@ -80,11 +80,13 @@ static void print_probes(const json_t *reply, struct text *out)
     text_append_format(out, "\nseries    %s\n", number);
 }
 
-static bool is_among(const json_t *strings, const char *target)
+/* "TARGET is not watched: ..." */
+static bool is_among(const json_t *reasons, const char *target)
 {
-    for (size_t i = 0; i < json_array_size(strings); i++) {
-        const char *string = json_string_value(json_array_get(strings, i));
-        if (string && strstr(string, target) == string)
+    size_t length = strlen(target);
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const char *reason = json_string_value(json_array_get(reasons, i));
+        if (reason && strncmp(reason, target, length) == 0 && reason[length] == ' ')
             return true;
     }
     return false;

@@ -28,7 +28,6 @@ static const struct {
     {ATTACH_UPROBE_SESSION, {KERNEL_USER_SESSION, KERNEL_USER_SESSION}},
     {ATTACH_UPROBE_MULTI, {KERNEL_UMULTI_ENTRY, KERNEL_UMULTI_RETURN}},
     {ATTACH_UPROBE, {KERNEL_USER_ENTRY, KERNEL_USER_RETURN}},
-    {ATTACH_UPROBE_EXITS, {KERNEL_UMULTI_ENTRY, KERNEL_UMULTI_EXIT}},
     {ATTACH_KPROBE_SESSION, {KERNEL_KERN_SESSION, KERNEL_KERN_SESSION}},
     {ATTACH_KPROBE_MULTI, {KERNEL_KMULTI_ENTRY, KERNEL_KMULTI_RETURN}},
     {ATTACH_KPROBE, {KERNEL_KPROBE_ENTRY, KERNEL_KPROBE_RETURN}},
@@ -113,16 +112,28 @@ static void try_tracepoints(struct surveyor *surveyor)
     tracepoint_groups_done(&groups);
 }
 
-/* A mark is a uprobe whose program knows two places of one operation. */
-static void try_marks(struct surveyor *surveyor)
+/* What has two places of one operation: through multi links, else through single ones. */
+static void try_two_places(struct surveyor *surveyor,
+                           const enum kernel_program multi[PROGRAMS_EACH],
+                           const enum kernel_program single[PROGRAMS_EACH],
+                           struct survey_outcome *outcome)
 {
-    static const enum kernel_program multi[] = {KERNEL_MMARK_BEGIN, KERNEL_MMARK_END};
-    static const enum kernel_program single[] = {KERNEL_MARK_BEGIN, KERNEL_MARK_END};
     struct diag diag = {0};
     int error = try_kind(surveyor, ATTACH_UPROBE_MULTI, multi, &diag);
     if (error)
         error = try_kind(surveyor, ATTACH_UPROBE, single, &diag);
-    note(&surveyor->survey->marks, error, &diag);
+    note(outcome, error, &diag);
+}
+
+static void try_marks_and_exits(struct surveyor *surveyor)
+{
+    static const enum kernel_program marks[][PROGRAMS_EACH] = {
+        {KERNEL_MMARK_BEGIN, KERNEL_MMARK_END}, {KERNEL_MARK_BEGIN, KERNEL_MARK_END}};
+    static const enum kernel_program exits[][PROGRAMS_EACH] = {
+        {KERNEL_UMULTI_ENTRY, KERNEL_UMULTI_EXIT}, {KERNEL_USER_ENTRY, KERNEL_USER_EXIT}};
+    struct attach_survey *survey = surveyor->survey;
+    try_two_places(surveyor, marks[0], marks[1], &survey->marks);
+    try_two_places(surveyor, exits[0], exits[1], &survey->kinds[ATTACH_UPROBE_EXITS]);
 }
 
 static void choose_user_kind(struct surveyor *surveyor)
@@ -172,7 +183,7 @@ void attach_survey_run(const struct attach_trials *known, struct attach_survey *
     try_kinds(&surveyor, false);
     try_fentry(&surveyor);
     try_tracepoints(&surveyor);
-    try_marks(&surveyor);
+    try_marks_and_exits(&surveyor);
     for (unsigned i = 0; i < HAZARDS; i++)
         (void)hazards_present(&ret_survey->hazards, (enum hazard)i);
     choose_user_kind(&surveyor);

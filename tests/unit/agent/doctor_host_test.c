@@ -26,21 +26,23 @@ static void hierarchies_are_told_apart(void **state)
 static void the_least_limit_above_the_agent_counts(void **state)
 {
     struct fake_machine *fake = *state;
-    assert_finds(fake, "host.memory", DOCTOR_OK, "may have any");
+    assert_finds(fake, "host.memory", DOCTOR_OK, "charged: no limit; the budget is 64.0 MiB");
     put(fake, GROUP "memory.max", "134217728\n");
-    assert_finds(fake, "host.memory", DOCTOR_OK, "may have 128 MiB");
+    assert_finds(fake, "host.memory", DOCTOR_OK, "charged: 128 MiB");
     put(fake, "/sys/fs/cgroup/system.slice/memory.max", "33554432\n");
     assert_finds(fake, "host.memory", DOCTOR_WARNING, "may have 32.0 MiB, the budget is 64.0 MiB");
     put(fake, "/sys/fs/cgroup/system.slice/memory.max", "9223372036854771712\n"); /* none */
-    assert_finds(fake, "host.memory", DOCTOR_OK, "may have 128 MiB");
+    assert_finds(fake, "host.memory", DOCTOR_OK, "charged: 128 MiB");
+    put(fake, GROUP "memory.max", "plenty\n");
+    assert_finds(fake, "host.memory", DOCTOR_UNKNOWN, "cannot read the memory limit");
     put(fake, "/proc/self/cgroup", "12:pids:/\n1:name=systemd:/x\n0::/\n");
-    assert_finds(fake, "host.memory", DOCTOR_OK, "may have any");
+    assert_finds(fake, "host.memory", DOCTOR_OK, "no limit of a cgroup to be seen");
     put(fake, "/proc/self/cgroup", "12:pids:/\n");
-    assert_finds(fake, "host.memory", DOCTOR_OK, "no unified cgroup");
+    assert_finds(fake, "host.memory", DOCTOR_OK, "no limit of a cgroup to be seen");
     put(fake, "/proc/self/cgroup", "");
-    assert_finds(fake, "host.memory", DOCTOR_OK, "no unified cgroup");
+    assert_finds(fake, "host.memory", DOCTOR_OK, "no limit of a cgroup to be seen");
     take_away(fake, "/proc/self/cgroup");
-    assert_finds(fake, "host.memory", DOCTOR_OK, "no unified cgroup");
+    assert_finds(fake, "host.memory", DOCTOR_OK, "no limit of a cgroup to be seen");
 }
 
 static void tracefs_may_be_in_either_place(void **state)
@@ -97,7 +99,7 @@ static void a_missing_right_has_its_consequence(void **state)
         {"rights.bpf", STATUS("0000017fffdfffff"), DOCTOR_FAIL},
         {"rights.perfmon", STATUS("000001bfffdfffff"), DOCTOR_FAIL},
         {"rights.sys-ptrace", STATUS("000001fffff7ffff"), DOCTOR_WARNING},
-        {"rights.dac-read-search", STATUS("000001fffffffffb"), DOCTOR_WARNING},
+        {"rights.dac-read-search", STATUS("000001fffffffff9"), DOCTOR_WARNING},
         {"rights.syslog", STATUS("000001fbffffffff"), DOCTOR_ABSENT},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -115,6 +117,19 @@ static void the_great_right_stands_in_for_the_small_ones(void **state)
     assert_finds(fake, "rights.bpf", DOCTOR_OK, "CAP_SYS_ADMIN, which includes it");
     assert_finds(fake, "rights.perfmon", DOCTOR_OK, "CAP_SYS_ADMIN, which includes it");
     assert_finds(fake, "rights.sys-ptrace", DOCTOR_WARNING, "not held");
+    put(fake, "/proc/self/status", STATUS("0000000000000002"));
+    assert_finds(fake, "rights.dac-read-search", DOCTOR_OK, "CAP_DAC_OVERRIDE, which includes it");
+}
+
+/* A unit or a container took them away: that is no user who sees too little. */
+static void root_without_rights_is_a_failure(void **state)
+{
+    struct fake_machine *fake = *state;
+    put(fake, "/proc/self/status", STATUS("0000000000000000"));
+    fake->survey = (struct attach_survey){0};
+    assert_false(doctor_is_limited(&fake->machine));
+    assert_finds(fake, "rights.bpf", DOCTOR_FAIL, "not held");
+    assert_finds(fake, "rights.perfmon", DOCTOR_FAIL, "not held");
 }
 
 static void without_uprobe_multi_user_functions_need_the_great_right(void **state)
@@ -132,6 +147,7 @@ static void an_ordinary_user_sees_no_failure(void **state)
     put(fake, "/proc/self/status", STATUS("0000000000000000"));
     fake->survey = (struct attach_survey){0};
     diag_set(&fake->survey.core.refusal, EPERM, "cannot load the maps: %s", strerror(EPERM));
+    fake->machine.is_root = false;
     assert_true(doctor_is_limited(&fake->machine));
     assert_finds(fake, "rights.bpf", DOCTOR_UNKNOWN, "not held by who looks");
     assert_finds(fake, "attach.programs", DOCTOR_UNKNOWN, "cannot load the maps");
@@ -163,6 +179,7 @@ int main(void)
         ON_MACHINE(debug_files_are_not_needed),
         ON_MACHINE(a_missing_right_has_its_consequence),
         ON_MACHINE(the_great_right_stands_in_for_the_small_ones),
+        ON_MACHINE(root_without_rights_is_a_failure),
         ON_MACHINE(without_uprobe_multi_user_functions_need_the_great_right),
         ON_MACHINE(an_ordinary_user_sees_no_failure),
         ON_MACHINE(rights_that_cannot_be_read_are_unknown),

@@ -136,6 +136,7 @@ static inline int make_machine(void **state)
     fake->machine = (struct doctor_machine){
         .root = fake->root,
         .release = "6.12.1",
+        .is_root = true,
         .survey = &fake->survey,
         .census = &fake->census,
         .clock_ns = 25,

@@ -16,7 +16,7 @@ static struct text report(const char *checks, bool limited, unsigned width)
                        limited ? "true" : "false");
     json_t *reply = json_loads(reply_text.bytes, 0, NULL);
     assert_non_null(reply);
-    doctor_report_print(reply, width, &out);
+    doctor_report_print(reply, width, false, &out);
     assert_int_equal(out.failed, 0);
     json_decref(reply);
     text_done(&reply_text);
@@ -48,6 +48,18 @@ static void a_check_has_what_follows_and_what_to_do(void **state)
                                    "           to do  switch it on\n"
                                    "ok       a.b                        that\n"
                                    "2 checks: 1 warning, 1 ok; loris can work here\n");
+    text_done(&out);
+}
+
+static void trouble_is_bold_where_there_is_colour(void **state)
+{
+    (void)state;
+    struct text out = {0};
+    json_t *reply = json_loads("{\"checks\":[" CHECK("fail") "," CHECK("ok") "]}", 0, NULL);
+    doctor_report_print(reply, 0, true, &out);
+    assert_ptr_equal(strstr(out.bytes, "\033[1mfail     \033[0ma.b "), out.bytes);
+    assert_non_null(strstr(out.bytes, "\nok       a.b "));
+    json_decref(reply);
     text_done(&out);
 }
 
@@ -117,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_check_has_what_follows_and_what_to_do),
+        cmocka_unit_test(trouble_is_bold_where_there_is_colour),
         cmocka_unit_test(lines_are_broken_between_words),
         cmocka_unit_test(no_line_is_wider_than_the_terminal),
         cmocka_unit_test(the_exit_code_says_whether_loris_can_work),
