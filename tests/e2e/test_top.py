@@ -188,11 +188,14 @@ def explains_its_keys():
 
 
 def stands_still_while_paused():
-    with _top("-i", "200ms") as (terminal, _):
+    with _top("-i", "200ms") as (terminal, agent):
         terminal.keys("p")
         paused = terminal.wait_text("PAUSED")
         with Running("steady", "us=30000") as other:
             other.go()
+            target = user("steady", "slow")
+            calls = agent.total(target)
+            wait_for(lambda: agent.total(target) > calls + 50, what="many calls more")
             terminal.keys("/")  # what needs no answer goes on
             terminal.type("slow")
             lines = _wait_order(terminal, ["slow"], "filtered while paused")
