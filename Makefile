@@ -27,7 +27,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wtype-limits -Wformat=2 -Wconversion -Wno-si
 	-Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Werror=unused-function \
 	-Werror=implicit-function-declaration $(if $(filter 1,$(WERROR)),-Werror)
 PACKAGES := libbpf libelf libdw zlib libsystemd yaml-0.1 jansson libxxhash
-PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) capstone 2>/dev/null)
+PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) capstone 2>/dev/null) \
+	$(shell pkg-config --cflags-only-I ncursesw 2>/dev/null)
 OPTIMISE := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 LINK := -fPIE -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 ifeq ($(VARIANT),asan)

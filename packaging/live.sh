@@ -13,11 +13,18 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 folder=$(mktemp -d)
 socket=$folder/loris.sock
-"$lorisd" --config "$config" --socket "$socket" &
+# What the agent says would end up in the middle of the table.
+"$lorisd" --config "$config" --socket "$socket" 2>"$folder/said" &
 agent=$!
+told=0
+tell() {
+    tail -n "+$((told + 1))" "$folder/said" >&2
+    told=$(wc -l <"$folder/said")
+}
 stop() {
     kill "$agent" 2>/dev/null || true
     wait "$agent" 2>/dev/null || true
+    tell
     rm -rf "$folder"
 }
 trap stop EXIT
@@ -30,6 +37,12 @@ until "$loris" --socket "$socket" status --json >/dev/null 2>&1; do
     [ "$tries" -lt 300 ] || { echo "loris: the agent does not answer" >&2; exit 1; }
     sleep 0.05
 done
-# What was refused stands above; leave it time to be read before the table takes the screen.
-[ ! -t 1 ] || sleep 2
-"$loris" --socket "$socket" top || [ "$?" -eq 130 ]
+tell
+if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
+    sleep 2 # what was refused stands above: time to read it before the table takes the screen
+    "$loris" --socket "$socket" top
+else
+    while "$loris" --socket "$socket" top --once; do
+        sleep 1
+    done
+fi

@@ -176,10 +176,9 @@ const struct command command_table[] = {
         .arguments_max = 1,
         .summary = "a live table of the slowest and busiest",
         .description =
-            "Shows the last 10 s, each second anew: p99 and its trend, rate, errors, share of "
-            "time.\n"
-            "Enter goes from a probe to its units and processes, / filters, ? lists all\n"
-            "keys, q ends it.",
+            "Shows the last 10 s, each second anew: p99 and its trend, rate, errors, share\n"
+            "of time. Enter goes from a probe to its units and processes, / filters, ?\n"
+            "lists all keys, q ends it. NO_COLOR is respected.",
         .examples = "loris top\n"
                     "loris top 'syscall:*' --by unit --sort p99\n"
                     "loris top --once --filter nginx --json\n",

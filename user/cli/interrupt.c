@@ -114,6 +114,14 @@ int interrupt_also(int number)
     return found.sa_handler == SIG_IGN ? 0 : handle(number, NULL);
 }
 
+void interrupt_no_more(int number)
+{
+    struct sigaction found, by_default = {.sa_handler = SIG_DFL};
+    sigemptyset(&by_default.sa_mask);
+    if (sigaction(number, NULL, &found) == 0 && found.sa_sigaction == on_signal)
+        sigaction(number, &by_default, NULL);
+}
+
 bool interrupt_take(int number)
 {
     bool it_came = came[number];

@@ -23,6 +23,8 @@ bool interrupt_is_directed(void);
 bool interrupt_is_ignored_by_children(void);
 /* Another signal that wakes and asks for no end, unless it is ignored. 0 or -errno. */
 int interrupt_also(int number) _must_check_;
+/* Takes that back. */
+void interrupt_no_more(int number);
 /* Whether the signal came since this was asked last. */
 bool interrupt_take(int number);
 /* Lets a signal that was taken do what it does by default. */

@@ -70,9 +70,12 @@ static wchar_t decode(const char *bytes, size_t count)
  * disagree about it, and a line would no longer be as long as we think. */
 static struct glyph next_glyph(const struct top_grid *grid, const char *string)
 {
-    struct glyph glyph = {.width = 1};
+    struct glyph glyph = {.bytes = {string[0]}, .width = 1, .used_bytes = 1};
+    if (string[0] >= ' ' && string[0] <= '~')
+        return glyph; /* nearly always */
     size_t bytes = text_utf8_bytes(string, strnlen(string, 4));
-    glyph.used_bytes = bytes ? bytes : 1;
+    if (bytes)
+        glyph.used_bytes = bytes;
     text_sanitize(string, glyph.used_bytes, glyph.bytes);
     int width = bytes > 1 && grid->is_utf8 ? wcwidth(decode(string, bytes)) : 1;
     bool is_shown = bytes == 1 || (bytes > 1 && grid->is_utf8 && width > 0);

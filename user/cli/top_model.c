@@ -344,6 +344,9 @@ bool top_model_leave(struct top_model *model)
 
 void top_model_group(struct top_model *model, enum top_by by)
 {
+    char filter[TOP_FILTER_BYTES];
+    strcpy(filter, model->levels[0].filter);
     top_model_done(model);
     model->levels[0].by = by;
+    strcpy(model->levels[0].filter, filter);
 }

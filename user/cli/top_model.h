@@ -7,7 +7,7 @@
 
 #include "cli/top_row.h"
 
-#define TOP_ROWS_MAX     5000 /* asked for, and remembered */
+#define TOP_ROWS_MAX     2000 /* asked for, the busiest first, and remembered */
 #define TOP_FILTER_BYTES 128
 #define TOP_DEPTH_MAX    3
 
@@ -110,5 +110,5 @@ void top_model_scroll(struct top_model *model, size_t lines);
 int top_model_enter(struct top_model *model) _must_check_;
 /* Back: false at the start. */
 bool top_model_leave(struct top_model *model);
-/* Starts anew with other groups. */
+/* Starts anew with other groups; keeps the filter that it began with. */
 void top_model_group(struct top_model *model, enum top_by by);

@@ -332,8 +332,8 @@ static void format_interval(uint64_t interval_ns, char out[16])
 static void format_covered(const struct top_model *model, char out[FIGURE_BYTES])
 {
     char duration[16];
-    uint64_t covered_ns = (uint64_t)(model->window_s * 1e9);
-    format_duration(covered_ns ? covered_ns : model->window_ns, duration);
+    bool is_known = model->window_s > 0 && model->window_s < 1e9;
+    format_duration(is_known ? (uint64_t)(model->window_s * 1e9) : model->window_ns, duration);
     snprintf(out, FIGURE_BYTES, model->window_ns ? "last %s" : "all %s", duration);
 }
 

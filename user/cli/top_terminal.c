@@ -19,7 +19,8 @@
 
 #define ESCAPE_WAIT_MS 25 /* after which an Esc is a key and no longer the beginning of one */
 
-/* A crash has no time for curses: what gives the screen back is written down before. */
+/* As global as curses is, and as a signal handler needs it: a crash has no time for curses, so what
+ * gives the screen back is written down before. */
 static struct termios found_settings;
 static char leave_bytes[256];
 static size_t leave_length;
@@ -45,8 +46,7 @@ static void rescue(void)
     if (!is_open)
         return;
     is_open = 0;
-    if (write(STDOUT_FILENO, leave_bytes, leave_length) < 0)
-        return; /* a terminal that is gone needs no care */
+    (void)!write(STDOUT_FILENO, leave_bytes, leave_length);
     tcsetattr(keyboard_fd, TCSANOW, &found_settings);
 }
 
@@ -70,7 +70,7 @@ static void note_sequence(const char *capability)
         tputs(sequence, 1, note_byte);
 }
 
-static int handle_signals(void)
+static int take_signals(void)
 {
     const stack_t stack = {.ss_sp = crash_stack, .ss_size = sizeof(crash_stack)};
     struct sigaction action = {.sa_handler = on_fatal_signal,
@@ -125,13 +125,18 @@ static void choose_colours(void)
     init_pair(TOP_BAD, COLOR_RED, background);
 }
 
-static int open_screen(struct diag *reterr_diag)
+static int check_type(struct diag *reterr_diag)
 {
     int known = 0;
     if (setupterm(NULL, STDOUT_FILENO, &known) != OK)
         return lacks(reterr_diag, ENOTSUP, "the terminal's type (TERM) is not known here");
     if (!cursor_address || !clear_screen)
         return lacks(reterr_diag, ENOTSUP, "this type of terminal (TERM) cannot move its cursor");
+    return 0;
+}
+
+static int open_screen(struct diag *reterr_diag)
+{
     leave_length = 0;
     static const char *const capabilities[] = {"sgr0", "op", "rmkx", "cnorm", "rmcup"};
     for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++)
@@ -157,7 +162,9 @@ int top_terminal_open(struct diag *reterr_diag)
     setlocale(LC_CTYPE, "");
     int r = open_keyboard(reterr_diag);
     if (r == 0)
-        r = handle_signals();
+        r = check_type(reterr_diag);
+    if (r == 0 && (r = take_signals()) < 0)
+        diag_set(reterr_diag, -r, "cannot handle signals: %s", strerror(-r));
     if (r == 0)
         r = open_screen(reterr_diag);
     if (r < 0)
@@ -168,6 +175,8 @@ int top_terminal_open(struct diag *reterr_diag)
 void top_terminal_close(void)
 {
     interrupt_before_leaving(NULL);
+    interrupt_no_more(SIGTSTP);
+    interrupt_no_more(SIGCONT);
     if (is_open)
         endwin();
     is_open = 0;

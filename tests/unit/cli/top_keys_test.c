@@ -187,8 +187,10 @@ static void goes_in_and_out(void **state)
     assert_int_equal(press(model, TOP_KEY_BACKSPACE), TOP_ASK);
     assert_int_equal(model->depth, 0);
     assert_int_equal(model->levels[0].selected->probe[0], 'b');
+    type_in(model, "/b\n");
     assert_int_equal(press(model, 'b'), TOP_ASK);
     assert_int_equal(model->levels[0].by, TOP_BY_UNIT);
+    assert_string_equal(model->levels[0].filter, "b");
     top_model_done(model);
 }
 
