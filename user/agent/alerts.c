@@ -10,7 +10,7 @@
 #include "agent/log.h"
 #include "alert/alert_saved.h"
 #include "base/clock.h"
-#include "export/journal_line.h"
+#include "export/journal_sink.h"
 
 #define STATE_VERSION 1
 
