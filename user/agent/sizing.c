@@ -68,7 +68,7 @@ struct sizing sizing_of(const struct config *config, uint32_t cpus)
         .cgroups_max = (uint32_t)clamp(budget / 16384, 512, 16384),
         .series_min_bytes = clamp(budget / 16, 256 * KIB, budget),
         .answer_rows_max = (uint32_t)clamp(budget / 6144, 1024, 1u << 20),
-        .queued_bytes_max = clamp(budget / 8, 4 * MIB, 64 * MIB),
+        .queued_bytes_max = clamp(budget / 8, 2 * MIB, 64 * MIB),
     };
     return sizing;
 }

@@ -9,7 +9,7 @@
 
 #include "query/varlink_server.h"
 
-#define READ_CHUNK          (64 * 1024)
+#define READ_CHUNK          (4 * 1024)    /* what a client sends ahead waits in the kernel */
 #define WRITE_BITE          (1024 * 1024) /* most bytes written in one wake-up */
 #define KEPT_CAPACITY       (4 * 1024)    /* larger buffers are given back when empty */
 #define STALL_USEC          ((uint64_t)VARLINK_STALL_S * 1000000u)

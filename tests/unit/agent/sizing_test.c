@@ -97,8 +97,8 @@ static void check_bounds(uint64_t budget_bytes, uint32_t cpus)
         sizing.kernel.samples_log2 >= SAMPLES_LOG2_MIN &&
         sizing.kernel.rare_ring_bytes >= RING_MIN && sizing.processes_max >= 1024 &&
         sizing.names_max >= 1024 && sizing.cgroups_max >= 512 &&
-        sizing.queued_bytes_max >= 4 * MIB && sizing.queued_bytes_max <= 64 * MIB &&
-        (sizing.queued_bytes_max == 4 * MIB || sizing.queued_bytes_max <= budget_bytes / 8) &&
+        sizing.queued_bytes_max >= 2 * MIB && sizing.queued_bytes_max <= 64 * MIB &&
+        (sizing.queued_bytes_max == 2 * MIB || sizing.queued_bytes_max <= budget_bytes / 8) &&
         sizing.series_min_bytes >= 256 * KIB && sizing.series_min_bytes <= budget_bytes / 2;
     if (!fits)
         fail_msg("%llu KiB on %u CPUs", budget_bytes / KIB, cpus);
