@@ -282,6 +282,7 @@ install: all ## install below DESTDIR and PREFIX; keeps a configuration that is 
 	$(QUIET)test -e '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml' || \
 		install -m 644 packaging/loris.yaml '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml'
 	$(QUIET)install -D -m 644 packaging/loris.logrotate '$(DESTDIR)$(SYSCONFDIR)/logrotate.d/loris'
+	$(QUIET)install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/loris/log-aggregation' packaging/log-aggregation/*.conf
 	$(QUIET)install -D -m 644 packaging/systemd/loris.sysusers '$(DESTDIR)$(SYSUSERSDIR)/loris.conf'
 	$(QUIET)install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(COMPLETIONDIR)'
 	$(QUIET)sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \

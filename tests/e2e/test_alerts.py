@@ -5,12 +5,14 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 from datetime import datetime
 
-from support import (Agent, LORIS, expect, expect_equal, limit, loris, run_workload, scratch, user,
-                     wait_for, workload)
+from log_collectors import Journald
+from support import (Agent, LORIS, ROOT, expect, expect_equal, limit, loris, need, run_workload,
+                     scratch, user, wait_for, workload)
 
 SLOW_US = 20000
 FAST_US = 50
@@ -196,7 +198,7 @@ def what_fires_is_told_once_however_often_the_agent_starts():
 
 
 def a_damaged_state_file_is_a_fresh_start():
-    with scratch() as folder, Tides(SLOW_US):
+    with scratch() as folder, Tides() as tides:
         path = folder / "alerts.state"
         for garbage in [b"\0" * 100, b"{", b"[1]", b'{"version":99}', os.urandom(5000),
                         b'{"version":1,"saved_ns":-5,"alerts":[{"rule":"x"},7],"history":[{}]}']:
@@ -205,6 +207,7 @@ def a_damaged_state_file_is_a_fresh_start():
                 expect_equal(_alert(agent), None, "an alert out of nothing")
                 expect("anew" in agent.stderr() or "could not be restored" in agent.stderr(),
                        f"it says so: {agent.stderr()}")
+        tides.take(SLOW_US)
         with Agent(_config(folder, [_slow()])) as agent:
             wait_for(lambda: _alert(agent, state="firing"), what="it fires")
         saved = json.loads(path.read_text())
@@ -297,6 +300,40 @@ def alike_alerts_are_one_notice():
             expect_equal(sum(len(notice.get("more", [])) + 1 for notice in told), 6, "named")
 
 
+def journald_has_every_notice_with_its_fields_and_its_catalogue():
+    need("/lib/systemd/systemd-journald", "journalctl", "unshare", "nsenter")
+    rule = _slow(labels={"team": "sea"}, severity="critical", min_count=1)
+    catalogue = ROOT / "packaging/systemd/loris.catalog"
+    with scratch() as folder, Tides() as tides, Journald(folder) as journald:
+        config = _config(folder, [rule]).replace("journal: false", "journal: true")
+        with Agent(config, wrapper=journald.inside) as agent:
+            tides.take(SLOW_US)
+            wait_for(lambda: _alert(agent, state="firing"), what="it fires")
+            tides.take(-1)
+            wait_for(lambda: _alert(agent, state="unknown"), what="it is unknown")
+            tides.take(FAST_US)
+            wait_for(lambda: _alert(agent) is None, what="it resolves")
+            wait_for(lambda: len(journald.entries("LORIS_ALERT=slow-tide")) == 3,
+                     what="three entries")
+            entries = journald.entries("LORIS_ALERT=slow-tide")
+            expect_equal([entry["LORIS_KIND"] for entry in entries],
+                         ["firing", "unknown", "resolved"], "kinds")
+            expect_equal(entries[0]["PRIORITY"], "2", "priority of a critical alert")
+            expect_equal(entries[0]["LORIS_LABELS_TEAM"], "sea", "a label")
+            expect(float(entries[0]["LORIS_VALUE"]) > 10e6, f"the value: {entries[0]}")
+            expect("slow-tide is firing: p50 of " in entries[0]["MESSAGE"], f"{entries[0]}")
+            ids = [entry["MESSAGE_ID"] for entry in entries]
+            root = folder / "root"
+            (root / "usr/lib/systemd/catalog").mkdir(parents=True)
+            shutil.copy(catalogue, root / "usr/lib/systemd/catalog")
+            subprocess.run(["journalctl", "--update-catalog", f"--root={root}"], check=True)
+            known = subprocess.run(["journalctl", "--list-catalog", f"--root={root}"], check=True,
+                                   capture_output=True, text=True).stdout
+            expect_equal([one for one in ids if one not in known], [], "ids not in the catalogue")
+            expect_equal(known.count("\n"), 4, f"what the catalogue explains: {known}")
+            expect_equal(len(set(ids)), 3, "each kind has an id")
+
+
 # --- the agent's own rules -------------------------------------------------------------------
 
 
@@ -326,7 +363,6 @@ def process_events_lost_in_a_storm_fire_it_too():
     config = ("alerting: {interval: 200ms, state: none, journal: false}\n"
               "rings: {rare: 4KiB}\ntargets:\n  - span:run-queue\n")
     with Agent(config) as agent:
-        wait_for(lambda: _rule(agent, "loris-losses")["state"] == "inactive", what="it is looked at")
         os.kill(agent.pid, signal.SIGSTOP)
         try:
             for _ in range(3):

@@ -7,9 +7,9 @@
 #include <systemd/sd-event.h>
 
 #include "agent/config.h"
+#include "agent/line_output.h"
 #include "agent/sizing.h"
 #include "aggregate/series_table.h"
-#include "export/line_file.h"
 #include "identity/cgroup_units.h"
 #include "identity/process_table.h"
 #include "ingest/drain.h"
@@ -75,7 +75,7 @@ struct agent {
     size_t targets_count;
 
     struct varlink_server *server;
-    struct line_file *summaries;
+    struct line_output *summaries;
     struct alerts *alerts; /* NULL: a private agent has none */
     struct agent_mark *marks;
     struct folder_watch *folders;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/log.h"
+#include "agent/open_call_table.h"
 #include "agent/stats_query.h"
 
 /* The rows that one question finds, and the numbers derived from them. */
@@ -53,7 +54,8 @@ static enum config_group group_of(enum alert_by by)
                                   : CONFIG_BY_NONE;
 }
 
-static void ask(struct agent *agent, const struct alert_rule *rule, struct found *found)
+static void ask(struct agent *agent, const struct open_call_table *open_calls,
+                const struct alert_rule *rule, struct found *found)
 {
     const struct config *config = agent->config;
     const struct stats_query query = {
@@ -62,8 +64,8 @@ static void ask(struct agent *agent, const struct alert_rule *rule, struct found
         .window_ns =
             rule->window_ns ? rule->window_ns : config->window_slices * config->window_slice_ns,
         .limit = UINT64_MAX,
-        .is_drained = true,
         .with_uncalled = true,
+        .open_calls = open_calls,
     };
     forget(found);
     found->question = rule;
@@ -126,7 +128,11 @@ void alert_look(struct agent *agent, struct alert_book *book, const struct alert
                 size_t count, struct alert_self *self)
 {
     struct found found = {0};
+    _cleanup_(open_call_table_done) struct open_call_table open_calls = {0};
     pump_catch_up(agent);
+    bool is_complete = !agent->probes || open_call_table_read(agent, &open_calls) == 0;
+    if (!is_complete)
+        log_line(LOG_WARNING, "out of memory to look at alert rules");
     if (self)
         alert_self_look(self, agent);
     alert_book_begin(book);
@@ -136,8 +142,12 @@ void alert_look(struct agent *agent, struct alert_book *book, const struct alert
             alert_self_observe(self, rule, book, i);
             continue;
         }
+        if (!is_complete) {
+            alert_book_pass_over(book, i);
+            continue;
+        }
         if (!found.question || compare_questions(found.question, rule) != 0)
-            ask(agent, rule, &found);
+            ask(agent, &open_calls, rule, &found);
         observe(&found, rule, book, i);
     }
     forget(&found);

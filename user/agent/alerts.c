@@ -6,10 +6,11 @@
 
 #include "agent/alert_file.h"
 #include "agent/alert_look.h"
-#include "agent/alert_sinks.h"
+#include "agent/line_output.h"
 #include "agent/log.h"
 #include "alert/alert_saved.h"
 #include "base/clock.h"
+#include "export/journal_line.h"
 
 #define STATE_VERSION 1
 
@@ -23,10 +24,11 @@ struct alerts {
     struct agent *agent;
     struct alert_book *book;
     struct alert_history *history;
-    struct alert_sinks *sinks;
-    struct alert_sinks *fresh_sinks; /* of a reload that is not finished */
-    struct alert_self *self;         /* NULL: switched off */
-    struct alert_rule *own;          /* the configuration's; owned */
+    struct line_output *output;       /* NULL: nobody wants to be told */
+    struct line_output *fresh_output; /* of a reload that is not finished */
+    bool is_reopening;                /* the reload has another one, or none */
+    struct alert_self *self;          /* NULL: switched off */
+    struct alert_rule *own;           /* the configuration's; owned */
     size_t own_count;
     const struct alert_rule **rules; /* all, in the book's order */
     size_t rules_count;
@@ -69,7 +71,8 @@ static bool is_gone(const struct alert_subject *subject, void *context)
 {
     const struct agent *agent = ((const struct alerts *)context)->agent;
     const struct process_id id = {subject->pid, subject->start_tick};
-    if (subject->whom != ALERT_OF_PROCESS || id.pid == 0 || !agent->processes)
+    /* Without the pump nobody tells of processes. */
+    if (subject->whom != ALERT_OF_PROCESS || id.pid == 0 || !agent->drain_timer)
         return false;
     const struct process *process = process_table_find(agent->processes, id);
     return !process || process->exited;
@@ -90,12 +93,61 @@ static void on_change(const struct alert_rule *rule, const struct alert *alert, 
     alerts->is_changed = true;
 }
 
+/* Of packaging/systemd/loris.catalog. */
+static const char *const message_ids[] = {
+    [ALERT_NOTICE_FIRING] = "c941837eee354fe8b93acd1400d19ff8",
+    [ALERT_NOTICE_RESOLVED] = "691812f4af984baa8d952fc22b3d4eaa",
+    [ALERT_NOTICE_UNKNOWN] = "a1d045117414407d9697cdc64ae98749",
+    [ALERT_NOTICE_HELD_BACK] = "da35ccc442f042f593a0b94383f54870",
+};
+
+/* Where stderr is the journal and alerts go there anyway, once is enough. */
+static bool goes_to_the_log(const struct alerts *alerts)
+{
+    return !alerts->agent->config->alerting.journal || !getenv("JOURNAL_STREAM");
+}
+
 static void on_notice(const struct alert_notice *notice, uint64_t now_ns, void *context)
 {
     struct alerts *alerts = context;
     const struct alert_clock clock = clock_at(alerts->agent, now_ns);
-    alerts->agent->retries += alert_sinks_tell(alerts->sinks, notice, &clock);
+    _cleanup_text_ struct text text = {0};
+    struct json_writer json = {.text = &text};
+    alert_json_write_notice(&json, NULL, notice, &clock);
+    if (alerts->output && !text.failed)
+        line_output_add_as(alerts->output, message_ids[notice->kind], text.bytes, text.length);
     alerts->is_changed = true;
+    if (!goes_to_the_log(alerts))
+        return;
+    text_clear(&text);
+    alert_json_headline(notice, clock.window_ns, &text);
+    log_line(notice->kind == ALERT_NOTICE_FIRING ? LOG_WARNING : LOG_NOTICE, "alert %s",
+             text.length ? text.bytes : notice->rule->name);
+}
+
+static int open_output(const struct agent *agent, const struct config_alerting *alerting,
+                       struct line_output **ret_output, struct diag *reterr_diag)
+{
+    const struct line_output_config output = {
+        .name = "alerts",
+        .path = alerting->file,
+        .layout = alerting->layout,
+        /* where there is no journald, nothing is missing */
+        .journal = alerting->journal && access(JOURNAL_SOCKET_PATH, F_OK) == 0,
+        .message_id = message_ids[ALERT_NOTICE_FIRING],
+    };
+    if (!output.path[0] && !output.journal)
+        return 0;
+    int error = line_output_open(agent->event, &output, ret_output, reterr_diag);
+    if (error)
+        diag_hint(reterr_diag, "its folder must be there; see alerting.file");
+    return error;
+}
+
+static void send_notices(struct alerts *alerts)
+{
+    if (alerts->output)
+        alerts->agent->retries += line_output_send(alerts->output) < 0;
 }
 
 /* --- saved state ------------------------------------------------------------------------------ */
@@ -189,6 +241,7 @@ static int on_interval(sd_event_source *source, uint64_t usec, void *context)
     alert_look(agent, alerts->book, alerts->rules, alerts->rules_count, alerts->self);
     uint64_t now_ns = book_now_ns();
     alerts->is_changed |= alert_book_finish(alerts->book, now_ns);
+    send_notices(alerts);
     if (alerts->is_changed ||
         (alert_book_is_busy(alerts->book) && now_ns - alerts->saved_ns >= SAVE_NS))
         save(alerts);
@@ -288,8 +341,8 @@ static int take_rules(struct alerts *alerts, struct config *config)
 static void free_alerts(struct alerts *alerts)
 {
     sd_event_source_disable_unref(alerts->timer);
-    alert_sinks_close(alerts->sinks);
-    alert_sinks_close(alerts->fresh_sinks);
+    line_output_close(alerts->output);
+    line_output_close(alerts->fresh_output);
     alert_book_free(alerts->book);
     alert_history_free(alerts->history);
     alert_self_free(alerts->self);
@@ -307,7 +360,7 @@ int alerts_start(struct agent *agent, struct diag *reterr_diag)
     const struct alert_listener listener = {is_gone, on_change, on_notice, alerts};
     alerts->agent = agent;
     alerts->saved_ns = book_now_ns();
-    int error = alert_sinks_open(agent->event, alerting, &alerts->sinks, reterr_diag);
+    int error = open_output(agent, alerting, &alerts->output, reterr_diag);
     if (error) {
         free_alerts(alerts);
         return error;
@@ -342,17 +395,21 @@ void alerts_stop(struct agent *agent)
 int alerts_reload_begin(struct agent *agent, const struct config *fresh, struct diag *reterr_diag)
 {
     const struct config_alerting *old = &agent->config->alerting;
-    if (!agent->alerts ||
-        (strcmp(old->file, fresh->alerting.file) == 0 && old->journal == fresh->alerting.journal))
+    struct alerts *alerts = agent->alerts;
+    if (!alerts)
         return 0;
-    return alert_sinks_open(agent->event, &fresh->alerting, &agent->alerts->fresh_sinks,
-                            reterr_diag);
+    alerts->is_reopening = strcmp(old->file, fresh->alerting.file) != 0 ||
+                           old->journal != fresh->alerting.journal ||
+                           old->layout != fresh->alerting.layout;
+    return alerts->is_reopening
+               ? open_output(agent, &fresh->alerting, &alerts->fresh_output, reterr_diag)
+               : 0;
 }
 
 void alerts_reload_cancel(struct agent *agent)
 {
     if (agent->alerts)
-        alert_sinks_close(take_ptr(agent->alerts->fresh_sinks));
+        line_output_close(take_ptr(agent->alerts->fresh_output));
 }
 
 void alerts_reload_finish(struct agent *agent, struct config *fresh)
@@ -362,9 +419,10 @@ void alerts_reload_finish(struct agent *agent, struct config *fresh)
         return;
     if (take_rules(alerts, fresh))
         log_line(LOG_ERR, "out of memory: the old alert rules stay");
-    if (alerts->fresh_sinks) { /* after the old ones were told which rules are gone */
-        alert_sinks_close(alerts->sinks);
-        alerts->sinks = take_ptr(alerts->fresh_sinks);
+    send_notices(alerts); /* those who listened until now are told which rules are gone */
+    if (alerts->is_reopening) {
+        line_output_close(alerts->output);
+        alerts->output = take_ptr(alerts->fresh_output);
     }
     if (alert_history_set_max(alerts->history, fresh->alerting.history))
         log_line(LOG_WARNING, "out of memory: the alerts' history keeps its length");
@@ -375,6 +433,11 @@ void alerts_reload_finish(struct agent *agent, struct config *fresh)
 
 void alerts_reopen(struct agent *agent)
 {
-    if (agent->alerts && alert_sinks_reopen(agent->alerts->sinks))
+    if (agent->alerts && agent->alerts->output && line_output_reopen(agent->alerts->output))
         log_line(LOG_ERR, "cannot open %s again", agent->config->alerting.file);
+}
+
+const struct line_output *alerts_output(const struct agent *agent)
+{
+    return agent->alerts ? agent->alerts->output : NULL;
 }

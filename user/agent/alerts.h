@@ -8,6 +8,7 @@
 #include "export/alert_json.h"
 
 struct alerts;
+struct line_output;
 
 /* Takes the configuration's rules, restores what was saved, begins to look. */
 int alerts_start(struct agent *agent, struct diag *reterr_diag) _must_check_;
@@ -29,3 +30,5 @@ void alerts_reopen(struct agent *agent);
 const struct alert_book *alerts_book(const struct agent *agent);
 const struct alert_history *alerts_history(const struct agent *agent);
 struct alert_clock alerts_clock(const struct agent *agent);
+/* NULL: alerts go nowhere. */
+const struct line_output *alerts_output(const struct agent *agent);

@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include "agent/agent.h"
+#include "agent/alerts.h"
 #include "agent/answers.h"
 #include "agent/memory.h"
 #include "agent/open_call_table.h"
@@ -242,6 +243,16 @@ static void write_health(struct agent *agent, struct json_writer *json)
         json_string_z(&reasons, NULL, line);
         count++;
     }
+    struct text output = {0};
+    if (agent->summaries)
+        line_output_describe_failure(agent->summaries, &output);
+    if (alerts_output(agent))
+        line_output_describe_failure(alerts_output(agent), &output);
+    if (output.length) {
+        json_string_z(&reasons, NULL, output.bytes);
+        count++;
+    }
+    text_done(&output);
     json_end_array(&reasons);
     json_string_z(json, "health", count ? "degraded" : "ok");
     json_raw(json, "reasons", reasons_text.failed ? "[]" : reasons_text.bytes);
@@ -296,6 +307,16 @@ static void write_probes(struct agent *agent, struct json_writer *json)
     json_end_array(json);
 }
 
+static void write_outputs(const struct agent *agent, struct json_writer *json)
+{
+    json_begin_array(json, "outputs");
+    if (agent->summaries)
+        line_output_write_status(agent->summaries, json);
+    if (alerts_output(agent))
+        line_output_write_status(alerts_output(agent), json);
+    json_end_array(json);
+}
+
 void answer_status(struct varlink_call *call, const json_t *parameters, void *context)
 {
     struct agent *agent = context;
@@ -328,6 +349,7 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
         json_begin_array(json, "probes");
         json_end_array(json);
     }
+    write_outputs(agent, json);
     varlink_call_reply(call);
 }
 

@@ -11,6 +11,7 @@
 #include "alert/alert_rule.h"
 #include "base/diag.h"
 #include "base/ownership.h"
+#include "export/line_layout.h"
 #include "loris/knobs.h"
 #include "probe/attach_kind.h"
 #include "probe/target.h"
@@ -74,6 +75,7 @@ struct config_alerting {
     uint32_t history;              /* changes of state to remember, 1 .. 1000 */
     bool self;                     /* the agent's own rules, too */
     bool journal;                  /* tell journald */
+    enum line_layout layout;       /* of the file's lines */
     char file[CONFIG_PATH_BYTES];  /* "-": stdout; empty: none */
     char state[CONFIG_PATH_BYTES]; /* where state survives a restart; empty: nowhere */
 };
@@ -95,6 +97,8 @@ struct config {
     uint64_t drain_max_ns;                  /* 10 ms .. 10 s */
     char summaries_path[CONFIG_PATH_BYTES]; /* "-": stdout; empty: none */
     enum config_group summaries_by;
+    enum line_layout summaries_layout;
+    bool summaries_journal;
     uint32_t summaries_limit; /* series a round, 1 .. 1000000 */
 
     struct config_target *targets; /* in the order they were read; owned */

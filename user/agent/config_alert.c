@@ -37,6 +37,13 @@ static int read_state(struct config_reader *reader, const struct config_yaml_nod
                                      ", or none");
 }
 
+static int read_layout(struct config_reader *reader, const struct config_yaml_node *node,
+                       void *into)
+{
+    struct config_alerting *alerting = into;
+    return config_value_layout(reader, node, &alerting->layout);
+}
+
 #define SETTING(name) .offset = offsetof(struct config_alerting, name)
 
 static const struct config_key alerting_keys[] = {
@@ -49,6 +56,7 @@ static const struct config_key alerting_keys[] = {
     {"self", CONFIG_VALUE_BOOL, SETTING(self), .expected = "true or false"},
     {"journal", CONFIG_VALUE_BOOL, SETTING(journal), .expected = "true or false"},
     {"file", CONFIG_VALUE_CUSTOM, .read = read_file},
+    {"layout", CONFIG_VALUE_CUSTOM, .read = read_layout},
     {"state", CONFIG_VALUE_CUSTOM, .read = read_state},
     {.name = NULL},
 };

@@ -52,6 +52,13 @@ static int read_summaries_by(struct config_reader *reader, const struct config_y
     return 0;
 }
 
+static int read_summaries_layout(struct config_reader *reader, const struct config_yaml_node *node,
+                                 void *into)
+{
+    struct config *config = into;
+    return config_value_layout(reader, node, &config->summaries_layout);
+}
+
 static const struct config_key window_keys[] = {
     {"slices", CONFIG_VALUE_COUNT, FIELD(window_slices), .min = 1, .max = SERIES_SLICES_MAX,
      .expected = "a number from 1 to 60"},
@@ -104,6 +111,8 @@ static int read_drain(struct config_reader *reader, const struct config_yaml_nod
 static const struct config_key summaries_keys[] = {
     {"file", CONFIG_VALUE_CUSTOM, .read = read_summaries_path},
     {"by", CONFIG_VALUE_CUSTOM, .read = read_summaries_by},
+    {"layout", CONFIG_VALUE_CUSTOM, .read = read_summaries_layout},
+    {"journal", CONFIG_VALUE_BOOL, FIELD(summaries_journal), .expected = "true or false"},
     {"limit", CONFIG_VALUE_COUNT, FIELD(summaries_limit), .min = 1, .max = 1000000,
      .expected = "a number of series from 1 to 1000000"},
     {.name = NULL},

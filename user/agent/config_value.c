@@ -69,6 +69,18 @@ int config_value_none_or_text(struct config_reader *reader, const struct config_
     return 0;
 }
 
+int config_value_layout(struct config_reader *reader, const struct config_yaml_node *node,
+                        enum line_layout *layout)
+{
+    const char *text = NULL, *expected = "loris, ecs or otel";
+    int r = config_value_scalar(reader, node, expected, &text);
+    if (r < 0)
+        return r;
+    if (line_layout_parse(text, layout) < 0)
+        return config_value_error(reader, node, "is not a layout of lines", expected);
+    return 0;
+}
+
 int config_value_none_or_path(struct config_reader *reader, const struct config_yaml_node *node,
                               char *field, size_t max, const char *expected)
 {

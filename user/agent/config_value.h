@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/config_yaml.h"
+#include "export/line_layout.h"
 
 struct config_reader {
     const char *file;
@@ -51,6 +52,9 @@ int config_value_none_or_text(struct config_reader *reader, const struct config_
 /* Where lines go: an absolute path, "-" for stdout, none for an empty field. */
 int config_value_none_or_lines(struct config_reader *reader, const struct config_yaml_node *node,
                                char *field, size_t max) _must_check_;
+/* loris, ecs or otel. */
+int config_value_layout(struct config_reader *reader, const struct config_yaml_node *node,
+                        enum line_layout *layout) _must_check_;
 /* An absolute path, or none for an empty field. */
 int config_value_none_or_path(struct config_reader *reader, const struct config_yaml_node *node,
                               char *field, size_t max, const char *expected) _must_check_;

@@ -181,21 +181,23 @@ static void keep_until_restart(const struct service *service, struct config *fre
 static int change_summaries(struct agent *agent, struct config *fresh, struct diag *reterr_diag)
 {
     struct config *old = agent->config;
-    if (strcmp(old->summaries_path, fresh->summaries_path) == 0)
+    if (strcmp(old->summaries_path, fresh->summaries_path) == 0 &&
+        old->summaries_layout == fresh->summaries_layout &&
+        old->summaries_journal == fresh->summaries_journal)
         return 0;
-    struct line_file *file = take_ptr(agent->summaries);
+    struct line_output *output = take_ptr(agent->summaries);
     sd_event_source *timer = take_ptr(agent->summary_timer);
     agent->config = fresh;
     int error = summaries_start(agent, reterr_diag);
     agent->config = old;
     if (error) {
         summaries_stop(agent);
-        agent->summaries = file;
+        agent->summaries = output;
         agent->summary_timer = timer;
         return error;
     }
     sd_event_source_disable_unref(timer);
-    line_file_close(file);
+    line_output_close(output);
     return 0;
 }
 
@@ -242,7 +244,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     (void)source;
     (void)info;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)agent_now_ns() / 1000);
-    if (agent->summaries && line_file_reopen(agent->summaries)) /* also when a reload fails */
+    if (agent->summaries && line_output_reopen(agent->summaries)) /* also when a reload fails */
         log_line(LOG_ERR, "cannot open %s again", agent->config->summaries_path);
     alerts_reopen(agent);
     reload(service);

@@ -390,7 +390,7 @@ int stats_answer_make(struct agent *agent, const struct stats_query *query,
 {
     struct making making = {.agent = agent, .query = query, .answer = ret_answer};
     struct agent_mark *fresh_mark = NULL;
-    if (!query->is_drained)
+    if (!query->open_calls)
         pump_catch_up(agent);
     making.now_ns = agent_now_ns();
     clock_format_utc(clock_now_ns(CLOCK_REALTIME), ret_answer->time);
@@ -399,7 +399,12 @@ int stats_answer_make(struct agent *agent, const struct stats_query *query,
     if (query->since_mark)
         making.mark = *find_mark(agent, query->connection);
     ret_answer->rollups = calloc(agent->sizing.kernel.probes_max, sizeof(*ret_answer->rollups));
-    making.error = ret_answer->rollups ? open_call_table_read(agent, &making.open_calls) : -ENOMEM;
+    if (!ret_answer->rollups)
+        making.error = -ENOMEM;
+    else if (query->open_calls)
+        making.open_calls = *query->open_calls;
+    else
+        making.error = open_call_table_read(agent, &making.open_calls);
     if (!making.error)
         probe_set_walk(agent->probes, add_probe, &making);
     if (!making.error && query->since_mark)
@@ -410,7 +415,8 @@ int stats_answer_make(struct agent *agent, const struct stats_query *query,
                                       : agent->sizing.answer_rows_max);
     if (fresh_mark)
         keep_mark(agent, fresh_mark);
-    open_call_table_done(&making.open_calls);
+    if (!query->open_calls)
+        open_call_table_done(&making.open_calls);
     return making.error;
 }
 

@@ -5,6 +5,8 @@
 #include "agent/agent.h"
 #include "export/series_json.h"
 
+struct open_call_table;
+
 struct stats_query {
     const char *probe_glob; /* NULL: all */
     enum config_group by;
@@ -12,11 +14,12 @@ struct stats_query {
     bool since_start;   /* instead */
     bool since_mark;    /* instead, and sets the connection's mark anew */
     bool final;
-    bool is_drained;    /* just now, by the caller */
     bool with_uncalled; /* by none: probes without a call have a row, too */
     uint32_t pid;       /* 0: all */
     uint64_t limit;
     uint64_t connection; /* whose mark */
+    /* Read just now, after a drain, for several answers; NULL: both are done for this one. */
+    const struct open_call_table *open_calls;
 };
 
 struct stats_answer {
@@ -28,7 +31,7 @@ struct stats_answer {
     size_t rollups_count;
 };
 
-/* Drains first, unless that was done, so that the answer covers every call that returned before.
+/* Drains first, so that the answer covers every call that returned before.
  * -ENOMEM. */
 int stats_answer_make(struct agent *agent, const struct stats_query *query,
                       struct stats_answer *ret_answer) _must_check_;

@@ -1,39 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Every interval, one JSON line a series to a file or stdout. */
+/* Every interval, one JSON line a series to a file, stdout or the journal. */
 #include <errno.h>
 #include <string.h>
 
 #include "agent/agent.h"
 #include "agent/log.h"
 #include "agent/stats_query.h"
-
-/* "under 8 KiB a line" (log collectors cut longer ones). */
-#define LINE_BYTES_MAX 8192
+#include "export/journal_object.h"
 
 static void write_lines(struct agent *agent, const struct stats_answer *answer)
 {
-    _cleanup_text_ struct text lines = {0};
+    _cleanup_text_ struct text object = {0};
     for (size_t i = 0; i < answer->count; i++) {
-        size_t before = lines.length;
-        struct json_writer json = {.text = &lines};
+        text_clear(&object);
+        struct json_writer json = {.text = &object};
         series_json_write(&json, NULL, &answer->series[i]);
-        text_append_string(&lines, "\n");
-        if (lines.length - before > LINE_BYTES_MAX)
-            lines.length = before;
+        if (object.failed)
+            break;
+        line_output_add(agent->summaries, object.bytes, object.length);
     }
-    if (lines.failed) {
+    if (object.failed)
         log_line(LOG_WARNING, "out of memory for a round of summaries");
-        return;
-    }
-    if (lines.length == 0)
-        return;
-    uint64_t failed_before = line_file_figures(agent->summaries).failed;
-    int error = line_file_write(agent->summaries, lines.bytes, lines.length);
-    uint64_t failed = line_file_figures(agent->summaries).failed - failed_before;
-    agent->retries += error != 0;
-    if (error)
-        log_line(LOG_WARNING, "%llu summary lines could not be written: %s",
-                 (unsigned long long)failed, strerror(-error));
+    agent->retries += line_output_send(agent->summaries) < 0;
 }
 
 static int on_interval(sd_event_source *source, uint64_t usec, void *context)
@@ -56,12 +44,17 @@ static int on_interval(sd_event_source *source, uint64_t usec, void *context)
 
 int summaries_start(struct agent *agent, struct diag *reterr_diag)
 {
-    const char *path = agent->config->summaries_path;
-    if (!path[0])
+    const struct line_output_config output = {
+        .name = "summaries",
+        .path = agent->config->summaries_path,
+        .layout = agent->config->summaries_layout,
+        .journal = agent->config->summaries_journal,
+        .message_id = JOURNAL_OBJECT_SERIES_ID,
+    };
+    if (!output.path[0] && !output.journal)
         return 0;
-    int error = line_file_open(path, &agent->summaries);
+    int error = line_output_open(agent->event, &output, &agent->summaries, reterr_diag);
     if (error) {
-        diag_set(reterr_diag, -error, "cannot write summaries to %s: %s", path, strerror(-error));
         diag_hint(reterr_diag, "its folder must be there; see summaries.file in %s",
                   agent->config_path);
         return error;
@@ -76,5 +69,5 @@ int summaries_start(struct agent *agent, struct diag *reterr_diag)
 void summaries_stop(struct agent *agent)
 {
     agent->summary_timer = sd_event_source_disable_unref(agent->summary_timer);
-    line_file_close(take_ptr(agent->summaries));
+    line_output_close(take_ptr(agent->summaries));
 }

@@ -407,6 +407,7 @@ int alert_book_set_rules(struct alert_book *book, const struct alert_rule *const
     for (size_t i = 0; i < count; i++) {
         uint64_t fingerprint = alert_rule_fingerprint(rules[i]);
         struct book_rule *old = find_rule(book, fingerprint);
+        fresh[i] = (struct book_rule){.tokens = ALERT_NOTICE_BURST, .token_ns = now_ns};
         if (old) {
             fresh[i] = *old;
             *old = (struct book_rule){0};

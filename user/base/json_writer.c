@@ -217,6 +217,8 @@ void json_double(struct json_writer *json, const char *key, double value, int di
         snprintf(number, sizeof(number), "%.*g", digits, value);
         quantity_force_decimal_point(number);
     }
+    if (!strpbrk(number, ".e"))
+        strcat(number, ".0");
     json_raw(json, key, number);
 }
 

@@ -24,7 +24,8 @@ void json_string_n(struct json_writer *json, const char *key, const char *value,
 void json_u64(struct json_writer *json, const char *key, uint64_t value);
 void json_i64(struct json_writer *json, const char *key, int64_t value);
 void json_bool(struct json_writer *json, const char *key, bool value);
-/* Finite numbers only (others become null); digits: significant digits, 1 .. 17. */
+/* Finite numbers only (others become null); digits: significant digits, 1 .. 17. Always with a
+ * fraction or an exponent: who infers types from the first line must not see an integer. */
 void json_double(struct json_writer *json, const char *key, double value, int digits);
 /* value is complete, valid JSON */
 void json_raw(struct json_writer *json, const char *key, const char *value);

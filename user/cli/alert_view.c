@@ -42,7 +42,7 @@ static const struct table_column rule_columns[] = {
 
 void alert_view_value(const json_t *object, const char *key, char out[32])
 {
-    const char *unit = json_field_string(object, "unit");
+    const char *unit = json_field_string(object, "value_unit");
     double value = json_field_number(object, key);
     char number[16];
     snprintf(out, 32, "-");
@@ -192,6 +192,12 @@ void alert_view_footer(const json_t *reply, struct text *out)
         text_append_format(out, "%s%zu %s", before, of_state, states[i].words);
         before = ", ";
     }
+    uint64_t overflow = 0;
+    for (size_t i = 0; i < count; i++)
+        overflow += json_field_u64(json_array_get(rules, i), "overflow");
+    if (overflow)
+        text_append_format(out, "; %llu times there was no room for one more alert",
+                           (unsigned long long)overflow);
     uint64_t held_back = json_field_u64(reply, "held_back");
     if (held_back)
         text_append_format(out, "; %llu change%s held back", (unsigned long long)held_back,

@@ -69,7 +69,7 @@ static void append_number(struct text *out, double number)
 static void append_perfdata(struct text *out, const json_t *rule)
 {
     const char *suffix;
-    double scale = perfdata_scale(json_field_string(rule, "unit"), &suffix);
+    double scale = perfdata_scale(json_field_string(rule, "value_unit"), &suffix);
     bool is_below = strcmp(json_field_string(rule, "condition"), "below") == 0;
     bool is_critical = strcmp(json_field_string(rule, "severity"), "critical") == 0;
     text_append_string(out, " '");

@@ -154,6 +154,7 @@ static void print_status(const struct invocation *invocation, const json_t *repl
     print_drain(json_object_get(reply, "drain"), out);
     print_overhead(json_object_get(reply, "overhead"), out);
     print_missed(json_field_u64(reply, "kernel_missed"), out);
+    status_outputs_print(reply, out);
     status_ledger_print(reply, out);
     if (invocation_has(invocation, OPTION_PROBES)) {
         text_append(out, "\n", 1);

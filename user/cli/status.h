@@ -10,3 +10,5 @@
 void status_ledger_print(const json_t *reply, struct text *out);
 void status_probes_print(const json_t *reply, unsigned width, bool emphasise, struct text *out);
 void status_memory_print(const json_t *reply, unsigned width, bool emphasise, struct text *out);
+/* Where lines go and what did not get there. */
+void status_outputs_print(const json_t *reply, struct text *out);

@@ -4,14 +4,6 @@
 #include "alert/alert_message.h"
 #include "base/clock.h"
 
-/* What a line may hold, the dearest last. */
-enum detail {
-    BARE,
-    WITH_LABELS,
-    WITH_MORE,
-    WITH_ALL,
-};
-
 uint64_t alert_clock_wall(const struct alert_clock *clock, uint64_t time_ns)
 {
     uint64_t ago_ns = clock->now_ns - time_ns;
@@ -71,7 +63,7 @@ static void write_limits(struct json_writer *json, const struct alert_rule *rule
     json_double(json, "threshold", rule->threshold, 15);
     if (rule->has_clear)
         json_double(json, "clear", rule->clear, 15);
-    json_string_z(json, "unit", alert_unit_name(alert_metric_unit(rule->metric)));
+    json_string_z(json, "value_unit", alert_unit_name(alert_metric_unit(rule->metric)));
     json_double(json, "window_s",
                 (double)(rule->window_ns ? rule->window_ns : clock->window_ns) / 1e9, 9);
 }
@@ -105,8 +97,7 @@ static void write_annotations(struct json_writer *json, const struct alert_rule 
 
 /* What a single alert is, without what frames it. */
 static void write_alert(struct json_writer *json, const struct alert_rule *rule,
-                        const struct alert *alert, const struct alert_clock *clock,
-                        enum detail detail)
+                        const struct alert *alert, const struct alert_clock *clock)
 {
     const struct alert_state *state = &alert->state;
     write_subject(json, &alert->subject);
@@ -117,9 +108,9 @@ static void write_alert(struct json_writer *json, const struct alert_rule *rule,
         write_time(json, "fired_at", clock, state->fired_ns);
     if (state->phase == ALERT_UNKNOWN)
         write_time(json, "unknown_since", clock, state->unknown_ns);
-    if (detail >= WITH_LABELS && rule->labels_count)
+    if (rule->labels_count)
         write_labels(json, rule);
-    if (detail >= WITH_ALL && rule->annotations_count)
+    if (rule->annotations_count)
         write_annotations(json, rule, alert, clock->window_ns);
 }
 
@@ -137,7 +128,7 @@ void alert_json_write(struct json_writer *json, const char *key, const struct al
     json_string_z(json, "state", state_name(alert));
     json_string_z(json, "severity", alert_severity_name(rule->severity));
     write_text(json, "message", &message);
-    write_alert(json, rule, alert, clock, WITH_ALL);
+    write_alert(json, rule, alert, clock);
     json_end_object(json);
 }
 
@@ -203,13 +194,13 @@ static void write_more(struct json_writer *json, const struct alert_notice *noti
     json_end_array(json);
 }
 
-static void write_notice(struct json_writer *json, const struct alert_notice *notice,
-                         const struct alert_clock *clock, enum detail detail)
+void alert_json_write_notice(struct json_writer *json, const char *key,
+                             const struct alert_notice *notice, const struct alert_clock *clock)
 {
     const struct alert_rule *rule = notice->rule;
     _cleanup_text_ struct text headline = {.max_bytes = 2 * ALERT_TEXT_BYTES};
     alert_json_headline(notice, clock->window_ns, &headline);
-    json_begin_object(json, NULL);
+    json_begin_object(json, key);
     json_string_z(json, "schema", ALERT_JSON_SCHEMA);
     write_time(json, "time", clock, clock->now_ns);
     json_string_z(json, "kind", alert_json_kind(notice->kind));
@@ -219,25 +210,10 @@ static void write_notice(struct json_writer *json, const struct alert_notice *no
     json_string_z(json, "severity", alert_severity_name(rule->severity));
     write_text(json, "message", &headline);
     if (notice->count)
-        write_alert(json, rule, notice->alerts[0], clock, detail);
+        write_alert(json, rule, notice->alerts[0], clock);
     json_u64(json, "alerts", notice->count);
     json_u64(json, "held_back", notice->held_back);
-    if (notice->count > 1 && detail >= WITH_MORE)
+    if (notice->count > 1)
         write_more(json, notice);
     json_end_object(json);
-}
-
-void alert_json_line(const struct alert_notice *notice, const struct alert_clock *clock,
-                     struct text *out)
-{
-    size_t before = out->length;
-    for (int detail = WITH_ALL; detail >= BARE; detail--) {
-        struct json_writer json = {.text = out};
-        out->length = before;
-        write_notice(&json, notice, clock, (enum detail)detail);
-        text_append_string(out, "\n");
-        if (out->failed || out->length - before <= ALERT_JSON_BYTES_MAX)
-            return;
-    }
-    out->length = before;
 }

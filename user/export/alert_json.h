@@ -5,10 +5,8 @@
 #include "alert/alert_book.h"
 #include "base/json_writer.h"
 
-#define ALERT_JSON_SCHEMA "loris.alert/1"
-/* Log collectors cut longer lines. */
-#define ALERT_JSON_BYTES_MAX 8000
-#define ALERT_JSON_MORE_MAX  20 /* other alerts of a notice that are named */
+#define ALERT_JSON_SCHEMA   "loris.alert/1"
+#define ALERT_JSON_MORE_MAX 20 /* other alerts of a notice that are named */
 
 /* The same instant in the book's time and as clock_now_ns(CLOCK_REALTIME). */
 struct alert_clock {
@@ -30,7 +28,5 @@ void alert_json_write_rule(struct json_writer *json, const char *key,
 const char *alert_json_kind(enum alert_notice_kind kind);
 /* What people read first: "slow-queries is firing: ..., and 3 more". */
 void alert_json_headline(const struct alert_notice *notice, uint64_t window_ns, struct text *out);
-/* The notice as a line with its end, below ALERT_JSON_BYTES_MAX: what is too long goes, annotations
- * first. */
-void alert_json_line(const struct alert_notice *notice, const struct alert_clock *clock,
-                     struct text *out);
+void alert_json_write_notice(struct json_writer *json, const char *key,
+                             const struct alert_notice *notice, const struct alert_clock *clock);

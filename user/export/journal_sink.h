@@ -7,7 +7,7 @@
 
 #include "export/journal_line.h"
 
-#define JOURNAL_SINK_BACKLOG_MAX (2 * 1024 * 1024) /* bytes that wait for journald */
+#define JOURNAL_SINK_BACKLOG_MAX (4 * 1024 * 1024) /* bytes that wait for journald */
 
 struct journal_sink;
 

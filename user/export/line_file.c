@@ -218,15 +218,32 @@ static bool will_pass(int error)
     return error == -ENOSPC || error == -EDQUOT || error == -EROFS;
 }
 
-/* Nothing that goes into a file without a name will ever be read: it is made again. */
+static bool is_at_its_path(const struct line_file *file, const struct stat *open_file)
+{
+    struct stat status;
+    if (lstat(file->path, &status) < 0)
+        return errno != ENOENT;
+    return status.st_ino == open_file->st_ino && status.st_dev == open_file->st_dev;
+}
+
+/*
+ * One who follows the name reads a file that was moved away to its end and is done with it, and
+ * nobody reads one that was deleted: nothing more goes there. Where nothing can take its place, a
+ * file that still has a name is better than none.
+ */
 static int ensure_file(struct line_file *file)
 {
     struct stat status;
-    if (!file->path || (file->fd >= 0 && fstat(file->fd, &status) == 0 && status.st_nlink > 0))
+    if (!file->path)
         return 0;
-    if (file->fd >= 0 && file->line_is_begun)
+    if (file->fd < 0)
+        return line_file_reopen(file);
+    if (fstat(file->fd, &status) < 0 || is_at_its_path(file, &status))
+        return 0;
+    if (status.st_nlink == 0 && file->line_is_begun)
         forget_rest(file);
-    return line_file_reopen(file);
+    int r = line_file_reopen(file);
+    return status.st_nlink > 0 ? 0 : r;
 }
 
 static int write_file(struct line_file *file, const char *lines, size_t length)
@@ -265,6 +282,8 @@ int line_file_flush(struct line_file *file)
 {
     if (file->backlog_bytes == 0)
         return 0;
+    if (file->sink == SINK_FILE)
+        return finish_line(file);
     const char *waiting = file->backlog + file->backlog_start;
     size_t done = 0;
     int r = file->line_is_begun ? 0 : mend(file);

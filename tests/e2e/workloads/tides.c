@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Calls tide() every pause_us=; each line on stdin says how many us it takes from now on, a negative
- * number that there are no calls. Ends with its stdin. */
+/* Calls tide() every pause_us=; each line on stdin says how many us it takes from now on, a
+ * negative number that there are no calls. Ends with its stdin. */
 #include "truth.h"
 
 #include <pthread.h>

@@ -126,7 +126,7 @@ static const char every_key[] __attribute__((unused)) =
     "processes_max: 50000\n"
     "probes_max: 8192\n"
     "drain: {min: 1ms, max: 100ms}\n"
-    "summaries: {file: \"-\", by: unit, limit: 7}\n"
+    "summaries: {file: \"-\", by: unit, limit: 7, layout: ecs, journal: true}\n"
     "targets:\n"
     "  - syscall:*\n"
     "  - target: user:libc.so.6:malloc\n"

@@ -28,6 +28,8 @@ static void assert_is_default(const struct config *config)
     assert_string_equal(config->summaries_path, "");
     assert_int_equal(config->summaries_by, CONFIG_BY_PROCESS);
     assert_int_equal(config->summaries_limit, 1000);
+    assert_int_equal(config->summaries_layout, LINE_LAYOUT_LORIS);
+    assert_false(config->summaries_journal);
     assert_int_equal(config->targets_count, 0);
 }
 
@@ -61,6 +63,8 @@ static void reads_every_key(void **state)
     assert_string_equal(config->summaries_path, "-");
     assert_int_equal(config->summaries_by, CONFIG_BY_UNIT);
     assert_int_equal(config->summaries_limit, 7);
+    assert_int_equal(config->summaries_layout, LINE_LAYOUT_ECS);
+    assert_true(config->summaries_journal);
 
     assert_int_equal(config->targets_count, 2);
     const struct config_target *plain = &config->targets[0];
@@ -151,6 +155,8 @@ static void refuses_values_of_the_wrong_form(void **state)
     assert_refused(*state, "rings: {latency: 5000}\n", "1:18", "not a power of two", "4KiB");
     assert_refused(*state, "summaries: {by: pid}\n", "1:17", "not a grouping",
                    "process, unit or none");
+    assert_refused(*state, "summaries: {layout: gelf}\n", "1:21", "not a layout",
+                   "loris, ecs or otel");
     assert_refused(*state, "summaries: {file: out.json}\n", "1:19", "not an absolute path",
                    "\"-\" for stdout");
     assert_refused(*state, "summaries: {file: \"\"}\n", "1:19", "not an absolute path", "none");

@@ -202,6 +202,8 @@ static void takes_back_a_begun_line_when_it_ends_on_a_full_disk(void **state)
     assert_holds(fixture->moved, "12\n");
     assert_figures(file, 1, 1, 0);
     assert_int_equal(put(file, "ab\ncde\n"), -EFBIG);
+    assert_int_equal(line_file_flush(file), -EFBIG);
+    assert_figures(file, 2, 1, 1);
     line_file_close(file);
     limit_files_to(fixture, RLIM_INFINITY);
     assert_holds(fixture->path, "ab\n");
@@ -278,12 +280,18 @@ static void reopens_after_a_rotation(void **state)
     struct line_file *file = open_file(fixture->path);
     assert_int_equal(put(file, "a\n"), 0);
     assert_int_equal(rename(fixture->path, fixture->moved), 0);
-    assert_int_equal(put(file, "b\n"), 0);
     assert_int_equal(line_file_reopen(file), 0);
-    assert_int_equal(put(file, "c\n"), 0);
+    assert_int_equal(put(file, "b\n"), 0);
     assert_int_equal(line_file_figures(file).reopened, 1);
+    assert_holds(fixture->moved, "a\n");
+    assert_holds(fixture->path, "b\n");
+
+    /* nobody reads more than what there was in a file that moved */
+    assert_int_equal(rename(fixture->path, fixture->moved), 0);
+    assert_int_equal(put(file, "c\n"), 0);
     assert_figures(file, 3, 0, 0);
-    assert_holds(fixture->moved, "a\nb\n");
+    assert_int_equal(line_file_figures(file).reopened, 2);
+    assert_holds(fixture->moved, "b\n");
     assert_holds(fixture->path, "c\n");
 
     /* what cannot be opened changes nothing */
@@ -291,7 +299,8 @@ static void reopens_after_a_rotation(void **state)
     assert_int_equal(symlink("/etc/passwd", fixture->path), 0);
     assert_int_equal(line_file_reopen(file), -ELOOP);
     assert_int_equal(put(file, "d\n"), 0);
-    assert_int_equal(line_file_figures(file).reopened, 1);
+    assert_int_equal(line_file_figures(file).reopened, 2);
+    assert_holds(fixture->moved, "c\nd\n");
     line_file_close(file);
 }
 
