@@ -71,7 +71,8 @@ static bool is_gone(const struct alert_subject *subject, void *context)
 {
     const struct agent *agent = ((const struct alerts *)context)->agent;
     const struct process_id id = {subject->pid, subject->start_tick};
-    if (subject->whom != ALERT_OF_PROCESS || id.pid == 0 || !agent->processes)
+    /* Without the pump nobody tells of processes. */
+    if (subject->whom != ALERT_OF_PROCESS || id.pid == 0 || !agent->drain_timer)
         return false;
     const struct process *process = process_table_find(agent->processes, id);
     return !process || process->exited;

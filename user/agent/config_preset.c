@@ -192,17 +192,13 @@ static int find_file(struct config *into, const struct config *asker, const char
         if (asprintf(&path, "%s/%s" SUFFIX, folders.paths[i], name) < 0)
             path = NULL;
         int r = path ? config_file_parse(path, ret_yaml, reterr_diag) : 0;
-        if (r == -ENOENT) {
-            free(path);
-            continue;
-        }
-        if (r < 0) {
-            free(path);
+        if (r == 0)
+            return config_add_file(into, path) == 0
+                       ? 0
+                       : diag_set(reterr_diag, ENOMEM, "not enough memory to read preset %s", name);
+        free(path);
+        if (r != -ENOENT)
             return r;
-        }
-        if (config_add_file(into, path) < 0)
-            return diag_set(reterr_diag, ENOMEM, "not enough memory to read preset %s", name);
-        return 0;
     }
     return -ENOENT;
 }
