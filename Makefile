@@ -289,8 +289,9 @@ build/man/parts/presets: packaging/man/presets.awk $(wildcard packaging/presets/
 build/man/%: packaging/man/%.scd packaging/man/tidy.awk $(MANUAL_PARTS) Makefile
 	$(call say,MANUAL,$@)
 	$(QUIET)sed -e '/^@commands@$$/{r build/man/parts/commands' -e 'd}' \
-		-e '/^@presets@$$/{r build/man/parts/presets' -e 'd}' $< | scdoc | \
-		LC_ALL=C awk -f packaging/man/tidy.awk > $@.new && mv $@.new $@
+		-e '/^@presets@$$/{r build/man/parts/presets' -e 'd}' $< > build/man/parts/$(@F).scd
+	$(QUIET)scdoc < build/man/parts/$(@F).scd > build/man/parts/$(@F)
+	$(QUIET)LC_ALL=C awk -f packaging/man/tidy.awk build/man/parts/$(@F) > $@.new && mv $@.new $@
 
 .PHONY: man
 man: $(MANUALS) ## manual pages, in build/man (needs scdoc)
