@@ -78,8 +78,7 @@ int command_doctor(const struct invocation *invocation)
     _cleanup_json_ json_t *reply = NULL;
     _cleanup_(query_client_free_cleanup) struct query_client *client = NULL;
     bool answers = query_client_open(invocation->socket_path, &client, &refusal) == 0;
-    int code =
-        answers ? agent_access_call(client, "Doctor", NULL, &reply) : ask_private_agent(&reply);
+    int code = answers ? ask(client, &reply) : ask_private_agent(&reply);
     if (code != 0)
         return code;
     json_t *checks = json_object_get(reply, "checks");
