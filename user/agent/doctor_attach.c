@@ -13,6 +13,10 @@ static const enum attach_kind user_ladder[] = {ATTACH_UPROBE_SESSION, ATTACH_UPR
 static const enum attach_kind kernel_ladder[] = {ATTACH_FENTRY, ATTACH_KPROBE_SESSION,
                                                  ATTACH_KPROBE_MULTI, ATTACH_KPROBE, ATTACH_AUTO};
 
+/* For more functions than fentry is good for. */
+static const enum attach_kind many_ladder[] = {ATTACH_KPROBE_SESSION, ATTACH_KPROBE_MULTI,
+                                               ATTACH_KPROBE, ATTACH_FENTRY, ATTACH_AUTO};
+
 /* The best of a ladder that is taken, or ATTACH_AUTO. */
 static enum attach_kind best_of(const struct attach_survey *survey, const enum attach_kind *ladder)
 {
@@ -70,9 +74,9 @@ static const struct way ways[] = {
     {"attach.fentry", ATTACH_FENTRY, kernel_ladder,
      "up to a few kernel functions, at the least cost",
      "a kernel with CONFIG_FUNCTION_TRACER and BTF that is not locked down"},
-    {"attach.kprobe-session", ATTACH_KPROBE_SESSION, kernel_ladder,
+    {"attach.kprobe-session", ATTACH_KPROBE_SESSION, many_ladder,
      "one link for many kernel functions", "kernels since 6.10 with CONFIG_FPROBE=y have it"},
-    {"attach.kprobe-multi", ATTACH_KPROBE_MULTI, kernel_ladder,
+    {"attach.kprobe-multi", ATTACH_KPROBE_MULTI, many_ladder,
      "one link for many kernel functions, two programs",
      "kernels since 5.18 with CONFIG_FPROBE=y have it"},
     {"attach.kprobe", ATTACH_KPROBE, kernel_ladder, "a link for each kernel function",
@@ -124,11 +128,12 @@ static void check_kernel_functions(const struct doctor_machine *machine,
                                    struct doctor_finding *finding)
 {
     enum attach_kind best = best_of(machine->survey, kernel_ladder);
+    enum attach_kind many = best_of(machine->survey, many_ladder);
     if (was_not_tried(machine, finding))
         return;
     if (best != ATTACH_AUTO) {
-        doctor_found(finding, DOCTOR_OK, "through %s%s", attach_kind_name(best),
-                     best == ATTACH_FENTRY ? " for a few, the others for many" : "");
+        doctor_found(finding, DOCTOR_OK, "through %s, many at once through %s",
+                     attach_kind_name(best), attach_kind_name(many));
         return;
     }
     doctor_found(finding, DOCTOR_WARNING, "no way to attach is taken");

@@ -148,7 +148,7 @@ static void measure_places(struct surveyor *surveyor)
 {
     struct attach_survey *survey = surveyor->survey;
     static const enum calibration_place places[] = {CALIBRATION_PUSH, CALIBRATION_NOP,
-                                                    CALIBRATION_NOP5, CALIBRATION_STEPPED};
+                                                    CALIBRATION_STEPPED};
     _cleanup_(calibration_free_cleanup) struct calibration *calibration = NULL;
     if (survey->user_kind == ATTACH_AUTO ||
         calibration_new(surveyor->side, &surveyor->trials, &calibration))

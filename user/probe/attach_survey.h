@@ -28,7 +28,7 @@ struct attach_survey {
 /*
  * Loads every group of programs over small maps of its own, makes a link of each kind, and takes
  * all of it away again; other processes meet a probe on a kernel function for a moment. Takes 0.3
- * to 1 s. known: what was tried before on this kernel, or NULL.
+ * to 2 s. known: what was tried before on this kernel, or NULL.
  */
 void attach_survey_run(const struct attach_trials *known, struct attach_survey *ret_survey);
 

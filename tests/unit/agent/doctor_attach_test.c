@@ -27,7 +27,8 @@ static void each_way_that_is_taken_is_fine(void **state)
         assert_finds(fake, checks[i], DOCTOR_OK, "taken");
     assert_finds(fake, "attach.programs", DOCTOR_OK, "loaded");
     assert_finds(fake, "attach.user-functions", DOCTOR_OK, "uprobe-session");
-    assert_finds(fake, "attach.kernel-functions", DOCTOR_OK, "fentry");
+    assert_finds(fake, "attach.kernel-functions", DOCTOR_OK,
+                 "through fentry, many at once through kprobe-session");
 }
 
 /* As on 6.1: no sessions, no multi links. */
@@ -42,10 +43,11 @@ static void what_is_refused_names_what_is_used_instead(void **state)
     refuse(fake, ATTACH_KPROBE_MULTI, "no fprobe");
     refuse(fake, ATTACH_KPROBE_SESSION, "no fprobe");
     assert_finds(fake, "attach.kprobe-multi", DOCTOR_ABSENT, "refused: no fprobe");
-    assert_means(fake, "attach.kprobe-multi", "fentry is used instead");
+    assert_means(fake, "attach.kprobe-multi", "kprobe is used instead");
     refuse(fake, ATTACH_FENTRY, "locked down");
     assert_means(fake, "attach.fentry", "kprobe is used instead");
-    assert_finds(fake, "attach.kernel-functions", DOCTOR_OK, "through kprobe");
+    assert_finds(fake, "attach.kernel-functions", DOCTOR_OK,
+                 "through kprobe, many at once through kprobe");
 }
 
 static void without_any_way_a_family_is_a_warning(void **state)
