@@ -8,10 +8,15 @@
 #include "probe/listing.h"
 
 const struct varlink_method agent_methods[] = {
-    {"Stats", answer_stats, false},   {"SetMark", answer_set_mark, true},
-    {"Status", answer_status, false}, {"OpenCalls", answer_open_calls, false},
-    {"List", answer_list, true},      {"Attach", answer_attach, true},
-    {"Detach", answer_detach, true},  {NULL, NULL, false},
+    {"Stats", answer_stats, false},
+    {"SetMark", answer_set_mark, true},
+    {"Status", answer_status, false},
+    {"OpenCalls", answer_open_calls, false},
+    {"List", answer_list, true},
+    {"Attach", answer_attach, true},
+    {"Detach", answer_detach, true},
+    {"Reload", answer_reload, true},
+    {NULL, NULL, false},
 };
 
 /* The parameter, or NULL when it is absent or null. */
