@@ -268,6 +268,8 @@ BINDIR := $(PREFIX)/bin
 SBINDIR := $(PREFIX)/sbin
 UNITDIR := $(PREFIX)/lib/systemd/system
 SYSUSERSDIR := $(PREFIX)/lib/sysusers.d
+TMPFILESDIR := $(PREFIX)/lib/tmpfiles.d
+PRESETDIR := $(PREFIX)/lib/systemd/system-preset
 COMPLETIONDIR := $(PREFIX)/share/bash-completion/completions
 
 .PHONY: install
@@ -283,20 +285,26 @@ install: all ## install below DESTDIR and PREFIX; keeps a configuration that is 
 		install -m 644 packaging/loris.yaml '$(DESTDIR)$(SYSCONFDIR)/loris/loris.yaml'
 	$(QUIET)install -D -m 644 packaging/loris.logrotate '$(DESTDIR)$(SYSCONFDIR)/logrotate.d/loris'
 	$(QUIET)install -D -m 644 packaging/systemd/loris.sysusers '$(DESTDIR)$(SYSUSERSDIR)/loris.conf'
+	$(QUIET)install -D -m 644 packaging/systemd/loris.tmpfiles '$(DESTDIR)$(TMPFILESDIR)/loris.conf'
+	$(QUIET)install -D -m 644 packaging/systemd/loris.preset '$(DESTDIR)$(PRESETDIR)/80-loris.preset'
+	$(QUIET)install -D -m 644 packaging/systemd/no-sys-admin.conf \
+		'$(DESTDIR)$(PREFIX)/share/loris/no-sys-admin.conf'
 	$(QUIET)install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(COMPLETIONDIR)'
-	$(QUIET)sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
+	$(QUIET)sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@BINDIR@|$(BINDIR)|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' \
 		packaging/systemd/loris.service > '$(DESTDIR)$(UNITDIR)/loris.service'
 	$(QUIET)chmod 644 '$(DESTDIR)$(UNITDIR)/loris.service'
 	$(QUIET)$(BUILD)/loris completion bash > '$(DESTDIR)$(COMPLETIONDIR)/loris'
 	$(QUIET)chmod 644 '$(DESTDIR)$(COMPLETIONDIR)/loris'
 	$(QUIET)test -n '$(DESTDIR)' || test ! -d /run/systemd/system || \
-		{ systemd-sysusers '$(SYSUSERSDIR)/loris.conf' && systemctl daemon-reload; }
+		{ systemd-sysusers '$(SYSUSERSDIR)/loris.conf' && \
+		systemd-tmpfiles --create '$(TMPFILESDIR)/loris.conf' && systemctl daemon-reload; }
 
 .PHONY: uninstall
 uninstall: ## remove what install has put there; the configuration stays
 	$(call say,REMOVE,$(DESTDIR)$(PREFIX))
 	$(QUIET)rm -f '$(DESTDIR)$(SBINDIR)/lorisd' '$(DESTDIR)$(BINDIR)/loris' \
 		'$(DESTDIR)$(UNITDIR)/loris.service' '$(DESTDIR)$(SYSUSERSDIR)/loris.conf' \
+		'$(DESTDIR)$(TMPFILESDIR)/loris.conf' '$(DESTDIR)$(PRESETDIR)/80-loris.preset' \
 		'$(DESTDIR)$(COMPLETIONDIR)/loris' '$(DESTDIR)$(SYSCONFDIR)/logrotate.d/loris'
 	$(QUIET)rm -rf '$(DESTDIR)$(PREFIX)/share/loris'
 

@@ -20,7 +20,8 @@ TEST_PACKAGES="
     libcmocka-dev g++ clang python3 shellcheck valgrind strace jq procps
     bpftrace systemtap-sdt-dev
     redis-server redis-tools sqlite3 postgresql postgresql-client libpq5
-    qemu-system-x86 busybox-static cpio"
+    qemu-system-x86 busybox-static cpio
+    systemd logrotate"
 
 # What `make bench` measures loris against. A newer bpftrace and the kernel headers for bcc are
 # unpacked into a folder by the bench itself, for they are of other suites than the system's.
