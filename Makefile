@@ -334,7 +334,6 @@ INSTALLED_FILES := \
 	packaging/systemd/loris.sysusers:$(SYSUSERSDIR)/loris.conf \
 	$(call place,packaging/systemd/loris.tmpfiles,$(TMPFILESDIR)/loris.conf) \
 	$(call place,packaging/systemd/loris.preset,$(PRESETDIR)/80-loris.preset) \
-	$(foreach file,$(wildcard packaging/log-aggregation/*.conf),$(file):$(DATADIR)/log-aggregation/$(notdir $(file))) \
 	$(call place,packaging/systemd/no-sys-admin.conf,$(DATADIR)/no-sys-admin.conf) \
 	$(call place,packaging/systemd/loris.catalog,$(CATALOGDIR)/loris.catalog) \
 	$(STAGING)/loris.bash:$(BASHDIR)/loris $(STAGING)/loris.zsh:$(ZSHDIR)/_loris \

@@ -22,7 +22,7 @@ TEST_PACKAGES="
     bpftrace systemtap-sdt-dev
     redis-server redis-tools sqlite3 postgresql postgresql-client libpq5
     libhiredis-dev mariadb-server-core libdbd-mysql-perl nginx apache2-bin curl openssl gnutls-bin
-    libzstd1 tmux
+    libzstd1 tmux systemd logrotate
     qemu-system-x86 busybox-static cpio"
 
 # What `make deb` and `make rpm` build with, and what their results are tried in.

@@ -10,6 +10,7 @@
 #include "agent/calibrate.h"
 #include "agent/log.h"
 #include "agent/memory.h"
+#include "agent/service_manager.h"
 #include "agent/steer.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -50,6 +51,7 @@ void agent_free(struct agent *agent)
 {
     if (!agent)
         return;
+    service_manager_free(agent->manager);
     alerts_stop(agent);
     summaries_stop(agent);
     folders_done(agent);

@@ -62,11 +62,14 @@ struct agent_mark;
 struct alerts;
 struct attach_survey;
 struct folder_watch;
+struct service_manager;
 
 struct agent {
     sd_event *event;
     struct config *config;
     const char *config_path; /* NULL: private agent */
+    bool socket_was_given;   /* on the command line: the configuration's does not matter */
+    bool budget_was_given;   /* the same */
     struct sizing sizing;
     uint64_t started_ns; /* CLOCK_MONOTONIC */
     int exit_code;
@@ -87,6 +90,7 @@ struct agent {
     struct agent_target **targets; /* attached and refused ones */
     size_t targets_count;
 
+    struct service_manager *manager; /* NULL: nobody to tell */
     struct varlink_server *server;
     struct line_output *summaries;
     struct alerts *alerts; /* NULL: a private agent has none */
@@ -113,6 +117,7 @@ struct agent {
     uint64_t wakeups;           /* by half-full rings and logs */
     uint64_t memory_used;       /* at the last upkeep */
     uint64_t map_bytes;         /* of all kernel maps, then: reading it takes a file for each */
+    uint64_t calls;             /* of all probes that are there, at the last upkeep */
     uint64_t unknown_latencies; /* records of probes that do not exist */
 
     uint64_t memory_peak; /* the most that any look found, and of each owner */
@@ -148,6 +153,11 @@ const struct config_target *targets_wanted(struct agent *agent, const char *text
 /* Attaches what the configuration asks for; says what is refused. */
 void targets_attach_configured(struct agent *agent);
 void targets_reload(struct agent *agent, const struct config *fresh);
+/* How many should be watched and are not. */
+size_t targets_refused(const struct agent *agent);
+/* Whether functions are or will be attached through single probes: the kernel takes no link for
+ * many, or the configuration asks for them. May try the kernel, which takes up to 0.1 s. */
+bool targets_need_single_probes(struct agent *agent);
 /* A cgroup is there: filters of its unit follow, refused targets that wait for it are tried. */
 void targets_on_cgroup(struct agent *agent, uint64_t cgroup_id, const char *path);
 void targets_done(struct agent *agent);
@@ -163,6 +173,11 @@ void folders_done(struct agent *agent);
 extern const struct varlink_method agent_methods[];
 void answers_connection_closed(uint64_t connection_id, void *context);
 void answers_done(struct agent *agent);
+
+/* --- reload.c --- */
+/* Takes the configuration over that is in its file now. On failure nothing has changed; all is
+ * logged and told to the service manager. -EOPNOTSUPP: a private agent has none. */
+int reload_configuration(struct agent *agent, struct diag *reterr_diag) _must_check_;
 
 /* --- summaries.c --- */
 int summaries_start(struct agent *agent, struct diag *reterr_diag) _must_check_;

@@ -11,6 +11,7 @@
 #include "agent/answers.h"
 #include "agent/memory.h"
 #include "agent/open_call_table.h"
+#include "agent/privileges.h"
 #include "agent/probe_ledger.h"
 #include "agent/steer.h"
 
@@ -300,7 +301,7 @@ static void look_at_output(const struct line_output *output, struct health *heal
 }
 
 /* In one word: ok, or degraded by what was lost or could not be attached. */
-static void write_health(const struct agent *agent, struct json_writer *json)
+unsigned answer_write_health(const struct agent *agent, struct json_writer *json)
 {
     _cleanup_(health_done) struct health health = {0};
     health.reasons.text = &health.reasons_text;
@@ -318,6 +319,7 @@ static void write_health(const struct agent *agent, struct json_writer *json)
     bool failed = health.reasons_text.failed || health.remedies_text.failed;
     json_raw(json, "reasons", failed ? "[]" : health.reasons_text.bytes);
     json_raw(json, "remedies", failed ? "[]" : health.remedies_text.bytes);
+    return health.count;
 }
 
 static void write_attach_kinds(struct agent *agent, struct json_writer *json)
@@ -338,6 +340,17 @@ static void write_attach_kinds(struct agent *agent, struct json_writer *json)
     for (size_t i = 0; i < agent->targets_count; i++)
         if (!agent->targets[i]->attached)
             json_string_z(json, NULL, agent->targets[i]->wanted.text);
+    json_end_array(json);
+}
+
+static void write_capabilities(struct json_writer *json)
+{
+    uint64_t held = privileges_held();
+    const char *name;
+    json_begin_array(json, "capabilities");
+    for (unsigned i = 0; (name = privileges_name(i)); i++)
+        if (held & PRIVILEGE(i))
+            json_string_z(json, NULL, name);
     json_end_array(json);
 }
 
@@ -390,7 +403,7 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
     struct json_writer *json = varlink_call_begin_reply(call);
     json_string_z(json, "version", LORIS_VERSION);
     json_string_z(json, "kernel", kernel.release);
-    write_health(agent, json);
+    (void)answer_write_health(agent, json);
     json_i64(json, "pid", getpid());
     json_double(json, "uptime_s", (double)(agent_now_ns() - agent->started_ns) / 1e9, 9);
     json_double(json, "cpu_s", agent_cpu_s(), 9);
@@ -400,6 +413,7 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
     write_overhead(agent, json);
     json_u64(json, "kernel_missed", agent->probes ? probe_set_missed(agent->probes) : 0);
     write_attach_kinds(agent, json);
+    write_capabilities(json);
     json_u64(json, "probes_attached", agent->probes ? probe_set_attached(agent->probes) : 0);
     json_u64(json, "series", agent->series ? series_table_figures(agent->series).series_count : 0);
     if (with_probes) {

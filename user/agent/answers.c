@@ -10,17 +10,12 @@
 #include "probe/listing.h"
 
 const struct varlink_method agent_methods[] = {
-    {"Stats", answer_stats, false},
-    {"SetMark", answer_set_mark, true},
-    {"Status", answer_status, false},
-    {"OpenCalls", answer_open_calls, false},
-    {"List", answer_list, true},
-    {"Attach", answer_attach, true},
-    {"Detach", answer_detach, true},
-    {"Doctor", answer_doctor, false},
-    {"Alerts", answer_alerts, false},
-    {"Check", answer_check, false},
-    {NULL, NULL, false},
+    {"Stats", answer_stats, false},   {"SetMark", answer_set_mark, true},
+    {"Status", answer_status, false}, {"OpenCalls", answer_open_calls, false},
+    {"List", answer_list, true},      {"Attach", answer_attach, true},
+    {"Detach", answer_detach, true},  {"Doctor", answer_doctor, false},
+    {"Alerts", answer_alerts, false}, {"Check", answer_check, false},
+    {"Reload", answer_reload, true},  {NULL, NULL, false},
 };
 
 /* The parameter, or NULL when it is absent or null. */

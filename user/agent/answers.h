@@ -8,6 +8,9 @@ void answer_stats(struct varlink_call *call, const json_t *parameters, void *con
 void answer_set_mark(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_status(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_open_calls(struct varlink_call *call, const json_t *parameters, void *context);
+void answer_reload(struct varlink_call *call, const json_t *parameters, void *context);
+/* "health" and "reasons"; returns how many reasons there are. */
+unsigned answer_write_health(const struct agent *agent, struct json_writer *json);
 /* The object "placement". */
 void answer_write_placement(struct json_writer *json, const struct placement *placement);
 void answer_list(struct varlink_call *call, const json_t *parameters, void *context);

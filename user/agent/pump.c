@@ -9,6 +9,7 @@
 #include "agent/calibrate.h"
 #include "agent/log.h"
 #include "agent/memory.h"
+#include "agent/service_manager.h"
 #include "agent/steer.h"
 #include "ingest/task_walk.h"
 
@@ -245,6 +246,7 @@ static void on_ledger_upkeep(uint32_t id, const struct loris_ledger *ledger, voi
         state->rate_per_s =
             (double)(calls > state->rate_count ? calls - state->rate_count : 0) / seconds;
     state->rate_count = calls;
+    pass->agent->calls += calls;
     on_ledger(id, ledger, context);
 }
 
@@ -259,6 +261,7 @@ static void read_ledgers(struct pump_pass *pass, kernel_ledger_fn on_each)
 static void upkeep(struct agent *agent)
 {
     struct pump_pass pass = {agent, agent_now_ns()};
+    agent->calls = 0;
     read_ledgers(&pass, on_ledger_upkeep);
     double cpu_s = agent_cpu_s();
     double seconds = (double)(pass.now_ns - agent->upkeep_ns) / (double)SECOND_NS;
@@ -273,6 +276,7 @@ static void upkeep(struct agent *agent)
         agent->look_ns = pass.now_ns;
         folders_look(agent);
     }
+    service_manager_upkeep(agent->manager);
 }
 
 static int on_drain_timer(sd_event_source *source, uint64_t usec, void *context)

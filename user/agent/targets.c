@@ -7,6 +7,7 @@
 #include "agent/log.h"
 #include "agent/open_call_table.h"
 #include "agent/refusals.h"
+#include "agent/service_manager.h"
 
 #define PREPARE_US 20000
 
@@ -298,6 +299,7 @@ static void attach_configured(struct agent *agent, const struct config_target *w
     struct diag diag = {0};
     _cleanup_(attach_report_done) struct attach_report report = {0};
     int error = targets_attach(agent, wanted, &report, &diag);
+    service_manager_step(agent->manager);
     if (error) {
         say_refused(wanted, &diag, refusals);
         return;
@@ -315,6 +317,30 @@ void targets_attach_configured(struct agent *agent)
     for (size_t i = 0; i < agent->config->targets_count; i++)
         attach_configured(agent, &agent->config->targets[i], &refusals);
     say_repeated(refusals.repeated);
+}
+
+size_t targets_refused(const struct agent *agent)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < agent->targets_count; i++)
+        refused += !agent->targets[i]->attached && !agent->targets[i]->wanted.optional;
+    return refused;
+}
+
+static bool takes(struct agent *agent, enum attach_kind kind)
+{
+    return attach_kind_try(probe_set_trials(agent->probes), agent->kernel, kind, NULL) == 0;
+}
+
+bool targets_need_single_probes(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->config->targets_count; i++)
+        if (attach_kind_is_single(agent->config->targets[i].attach))
+            return true;
+    bool many_user = takes(agent, ATTACH_UPROBE_SESSION) || takes(agent, ATTACH_UPROBE_MULTI);
+    /* A kernel without kprobes offers nothing to keep a privilege for. */
+    bool many_kernel = takes(agent, ATTACH_KPROBE_MULTI) || !takes(agent, ATTACH_KPROBE);
+    return !many_user || !many_kernel;
 }
 
 /* --- units that come and go ------------------------------------------------------------------- */
@@ -390,6 +416,7 @@ void targets_reload(struct agent *agent, const struct config *fresh)
         if (agent->targets[i - 1]->attached)
             log_line(LOG_INFO, "%s is no longer watched, or differently", text);
         targets_detach(agent, text);
+        service_manager_step(agent->manager);
     }
     struct refusals refusals = {0};
     for (size_t i = 0; i < fresh->targets_count; i++)

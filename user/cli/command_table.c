@@ -217,6 +217,17 @@ const struct command command_table[] = {
         .run = command_check,
     },
     {
+        .name = "reload",
+        .arguments = "",
+        .summary = "let the agent read its configuration again",
+        .description = "What did not change keeps its figures. A wrong configuration changes\n"
+                       "nothing, and the exit status is 1. Needs root; `systemctl reload loris`\n"
+                       "does the same.",
+        .examples = "loris reload\n",
+        .options = no_options,
+        .run = command_reload,
+    },
+    {
         .name = "check-config",
         .arguments = "FILE",
         .arguments_min = 1,

@@ -13,6 +13,7 @@ int command_list(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
 int command_alerts(const struct invocation *invocation);
 int command_check(const struct invocation *invocation);
+int command_reload(const struct invocation *invocation);
 int command_check_config(const struct invocation *invocation);
 int command_completion(const struct invocation *invocation);
 int command_show_help(const struct invocation *invocation);

@@ -26,6 +26,12 @@ enum attach_kind {
 const char *attach_kind_name(enum attach_kind kind);
 int attach_kind_parse(const char *word, enum attach_kind *ret_kind) _must_check_; /* -EINVAL */
 
+/* One link a place, through perf events. */
+static inline bool attach_kind_is_single(enum attach_kind kind)
+{
+    return kind == ATTACH_UPROBE || kind == ATTACH_KPROBE;
+}
+
 /* What was tried before, since removing a trial probe takes 20 to 40 ms. Zero at first. */
 struct attach_trials {
     bool tried[ATTACH_KINDS];

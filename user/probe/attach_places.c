@@ -73,11 +73,6 @@ static int link_range(const struct edge *edge, const struct attach_place *places
     return fd < 0 ? fd : link_set_add(edge->job->links, fd);
 }
 
-static bool kind_is_single(enum attach_kind kind)
-{
-    return kind == ATTACH_UPROBE || kind == ATTACH_KPROBE;
-}
-
 static void refusals_done(struct refusals *refusals)
 {
     free(refusals->probes);
@@ -126,7 +121,7 @@ static int link_all(const struct edge *edge, const struct attach_place *places, 
         size_t from = open[open_count - 1].from;
         size_t length = open[open_count - 1].count;
         open_count--;
-        bool splits = kind_is_single(edge->kind) && length > 1;
+        bool splits = attach_kind_is_single(edge->kind) && length > 1;
         int error = splits ? -E2BIG : link_range(edge, places + from, length);
         if (!error) {
             attach_kind_took(edge->job->trials, edge->kind);
@@ -280,7 +275,13 @@ static int attach_fentry(const struct attach_job *job, const struct attach_place
     _cleanup_close_ int entry_link_fd = bpf_link_tracing(entry_fd, place->probe, false);
     if (entry_link_fd < 0)
         return entry_link_fd;
-    error = link_set_add(job->links, take_fd(&exit_link_fd));
+    /* The programs, too: their missed runs are asked for, and finding them by their links takes
+     * CAP_SYS_ADMIN. */
+    error = link_set_add(job->links, take_fd(&exit_fd));
+    if (!error)
+        error = link_set_add(job->links, take_fd(&entry_fd));
+    if (!error)
+        error = link_set_add(job->links, take_fd(&exit_link_fd));
     return error ? error : link_set_add(job->links, take_fd(&entry_link_fd));
 }
 

@@ -178,12 +178,11 @@ uint64_t bpf_link_program_missed(int program_fd)
     return bpf_obj_get_info_by_fd(program_fd, &info, &bytes) ? 0 : info.recursion_misses;
 }
 
-uint64_t bpf_link_missed(int link_fd)
+bool bpf_link_is_program(int fd)
 {
-    struct bpf_link_info info = {0};
-    __u32 bytes = sizeof(info);
-    if (bpf_obj_get_info_by_fd(link_fd, &info, &bytes))
-        return 0;
-    _cleanup_close_ int program_fd = bpf_prog_get_fd_by_id(info.prog_id);
-    return program_fd < 0 ? 0 : bpf_link_program_missed(program_fd);
+    static const char program[] = "anon_inode:bpf-prog";
+    char path[32], what[sizeof(program)];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return readlink(path, what, sizeof(what)) == sizeof(program) - 1 &&
+           memcmp(what, program, sizeof(program) - 1) == 0;
 }

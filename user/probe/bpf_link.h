@@ -41,5 +41,5 @@ int bpf_link_iterate(int program_fd);
 /* How often the kernel left a program out because it, or another probe, was running on that CPU;
  * 0 where it cannot tell. */
 uint64_t bpf_link_program_missed(int program_fd);
-/* The same for the program of a link. */
-uint64_t bpf_link_missed(int link_fd);
+/* Whether the fd is a program's, and not for example a link's. */
+bool bpf_link_is_program(int fd);

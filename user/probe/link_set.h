@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Links that are held together, closed in the opposite of the order in which they were added. */
+/* Links that are held together, closed in the opposite of the order in which they were added; where
+ * a program is nobody else's, it goes before its links. */
 #pragma once
 
 #include <stddef.h>

@@ -246,10 +246,11 @@ uint32_t probe_set_detach(struct probe_set *set, const char *target_text)
     return count;
 }
 
-static void add_missed(int link_fd, void *context)
+static void add_missed(int fd, void *context)
 {
     uint64_t *missed = context;
-    *missed += bpf_link_missed(link_fd);
+    if (bpf_link_is_program(fd))
+        *missed += bpf_link_program_missed(fd);
 }
 
 uint64_t probe_set_missed(const struct probe_set *set)
