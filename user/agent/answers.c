@@ -11,7 +11,8 @@ const struct varlink_method agent_methods[] = {
     {"Stats", answer_stats, false},   {"SetMark", answer_set_mark, true},
     {"Status", answer_status, false}, {"OpenCalls", answer_open_calls, false},
     {"List", answer_list, true},      {"Attach", answer_attach, true},
-    {"Detach", answer_detach, true},  {NULL, NULL, false},
+    {"Detach", answer_detach, true},  {"Heap", answer_heap, false},
+    {"Kmem", answer_kmem, false},     {NULL, NULL, false},
 };
 
 /* The parameter, or NULL when it is absent or null. */

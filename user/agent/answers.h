@@ -13,6 +13,8 @@ void answer_write_placement(struct json_writer *json, const struct placement *pl
 void answer_list(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_attach(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_detach(struct varlink_call *call, const json_t *parameters, void *context);
+void answer_heap(struct varlink_call *call, const json_t *parameters, void *context);
+void answer_kmem(struct varlink_call *call, const json_t *parameters, void *context);
 
 /* Reads an optional parameter; absent keeps the default. False: it has the wrong type or range,
  * and the call was answered. Strings are borrowed from the parameters. */
