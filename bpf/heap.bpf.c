@@ -21,8 +21,9 @@ struct open_allocation {
 
 struct heap_thread {
     u32 depth;
-    u32 freed_cookie; /* of the last free of this thread, */
-    u64 freed;        /* and its block */
+    u32 freed_target; /* of the last free of this thread, its block and stack pointer */
+    u64 freed;
+    u64 freed_frame;
     struct open_allocation open[OPEN_MAX];
 };
 
@@ -352,6 +353,7 @@ static __always_inline void begin_allocation(const struct arguments *given,
                                              struct loris_heap_ledger *ledger, u32 cookie)
 {
     u32 depth = thread->depth;
+    thread->freed = 0; /* it may come back */
     if (depth >= OPEN_MAX) {
         ledger_add(ledger->too_deep, 1);
         ledger_add(ledger->abandoned, 1);
@@ -373,16 +375,19 @@ static __always_inline void begin_allocation(const struct arguments *given,
 /* A free in the target's own allocation call is that call's affair, unless it is of another block
  * that is known; so is the free that a delete calls, and the delete that a delete calls. */
 static __always_inline void release(struct heap_thread *thread, struct loris_heap_ledger *ledger,
-                                    u32 cookie, u64 address, u32 open)
+                                    u32 cookie, const struct arguments *given, u32 open)
 {
     struct loris_heap_row *row = row_here(cookie);
+    u64 address = given->first;
     u64 size = 0;
     if (!row) {
         ledger_add(ledger->released, 1);
         return;
     }
-    bool is_repeated = address && thread->freed == address && thread->freed_cookie != cookie &&
-                       cookie_target(thread->freed_cookie) == cookie_target(cookie);
+    /* A delete that jumps to another, or calls free, is at the same place of the stack or below. */
+    bool is_repeated = address && thread->freed == address &&
+                       thread->freed_target == cookie_target(cookie) &&
+                       given->stack_pointer <= thread->freed_frame;
     bool is_of_realloc = open && open_at(thread, open - 1)->old_address == address &&
                          is_realloc(cookie_function(open_at(thread, open - 1)->cookie));
     bool is_known = address && !is_of_realloc && take_block(row, address, &size);
@@ -391,7 +396,8 @@ static __always_inline void release(struct heap_thread *thread, struct loris_hea
         return;
     }
     thread->freed = address;
-    thread->freed_cookie = cookie;
+    thread->freed_frame = given->stack_pointer;
+    thread->freed_target = cookie_target(cookie);
     ledger_add(ledger->released, 1);
     u32 function = cookie_function(cookie);
     if (function < LORIS_HEAP_FUNCTIONS)
@@ -432,7 +438,7 @@ static __always_inline int enter(struct pt_regs *ctx)
         drop_gone(thread, given.stack_pointer, cookie);
     u32 open = thread->depth ? find_open(thread, cookie_target(cookie)) : 0;
     if (is_release) {
-        release(thread, ledger, cookie, given.first, open);
+        release(thread, ledger, cookie, &given, open);
     } else if (open) {
         ledger_add(ledger->nested, 1);
     } else {

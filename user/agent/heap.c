@@ -348,6 +348,20 @@ static int read_rows(struct pass *pass)
     return error ? error : sweep(pass);
 }
 
+/* A block whose allocation was left out would look like an older one when it is freed, so these
+ * are never thinned: who wants the budget kept has to know. */
+static void tell_dear(struct agent *agent, struct heap_target *target)
+{
+    double budget = agent->config->overhead_budget_ratio;
+    if (target->is_dear_told || target->cost_ratio <= budget)
+        return;
+    target->is_dear_told = true;
+    log_line(LOG_WARNING,
+             "%s takes %.2f %% of a CPU at %.0f calls/s, more than overhead_budget; allocations "
+             "are not thinned: filter it by process, or detach it",
+             target->text, 100 * target->cost_ratio, target->rate_per_s);
+}
+
 static void observe_cost(struct agent *agent, uint32_t slot, double seconds)
 {
     struct heap_target *target = &agent->heap->targets[slot];
@@ -365,6 +379,7 @@ static void observe_cost(struct agent *agent, uint32_t slot, double seconds)
     target->calls = calls;
     target->rate_per_s = seconds > 0 ? (double)grown / seconds : 0;
     target->cost_ratio = target->rate_per_s * call_ns / (double)SECOND_NS;
+    tell_dear(agent, target);
 }
 
 void heap_upkeep(struct agent *agent, uint64_t now_ns)

@@ -23,6 +23,7 @@ struct heap_target {
     uint64_t calls; /* at the last upkeep */
     double rate_per_s;
     double cost_ratio; /* of one CPU */
+    bool is_dear_told;
 };
 
 struct agent_heap {

@@ -66,9 +66,9 @@ struct sizing sizing_of(const struct config *config, uint32_t cpus)
                                                                         : log_bytes(budget, cpus)),
                 .rare_ring_bytes = config->ring_rare_bytes ? config->ring_rare_bytes
                                                            : ring_bytes(budget, cpus, 64),
-                .heap_blocks_max = (uint32_t)clamp(budget / 8 / HEAP_BLOCK_BYTES, 4096, 4u << 20),
-                .heap_rows_max = (uint32_t)clamp(budget / 32 / HEAP_ROW_BYTES, 256, 65536),
-                .heap_sizes_max = (uint32_t)clamp(budget / 32 / HEAP_SIZE_BYTES, 4096, 1u << 20),
+                .heap_blocks_max = (uint32_t)clamp(budget / 12 / HEAP_BLOCK_BYTES, 4096, 4u << 20),
+                .heap_rows_max = (uint32_t)clamp(budget / 96 / HEAP_ROW_BYTES, 256, 65536),
+                .heap_sizes_max = (uint32_t)clamp(budget / 96 / HEAP_SIZE_BYTES, 4096, 1u << 20),
                 .kmem_caches_max = 1024,
             },
         .processes_max = config->processes_max

@@ -34,6 +34,7 @@ enum option_id {
     OPTION_ONCE,
     OPTION_SORT,
     OPTION_PLACEMENT,
+    OPTION_KERNEL,
     OPTION_COUNT,
 };
 

@@ -32,6 +32,7 @@ struct finding {
     struct place_list entries;
     struct place_list returns;
     struct place_list exits;
+    bool is_cxx_runtime;
     uint64_t seen[PLACES_MAX]; /* functions, by their place */
     size_t seen_count;
     size_t refused_places;
@@ -87,13 +88,37 @@ static int add_entry(struct finding *finding, const struct object_function *func
                                            function->file_offset + placement.offset_bytes));
 }
 
+/*
+ * Whether it is the run-time library of C++. There, new jumps to a cold part, which has no name in
+ * a stripped library, only when it fails: it leaves with an exception, or nothrow's with NULL; the
+ * kernel side counts a new that never came to one of its own exits as failed. Elsewhere the same
+ * jump may be the call of another function that succeeds.
+ */
+static bool is_cxx_runtime(const struct object_file *object)
+{
+    const struct object_function *functions;
+    size_t count = object_file_functions(object, &functions);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(functions[i].name, "__cxa_throw") == 0)
+            return true;
+    return false;
+}
+
+static int find_exits(const struct finding *finding, const struct object_function *function,
+                      struct function_exits *ret_exits, struct diag *reterr_diag)
+{
+    return finding->is_cxx_runtime
+               ? function_exits_find_own(finding->object, function, ret_exits, reterr_diag)
+               : function_exits_find(finding->object, function, ret_exits, reterr_diag);
+}
+
 /* Where an exception may leave the function, its return instructions stand for a return probe. */
 static int add_with_exits(struct finding *finding, const struct object_function *function,
                           enum loris_heap_function kind)
 {
     struct function_exits exits = {0};
     struct diag diag = {0};
-    if (function_exits_find(finding->object, function, &exits, &diag)) {
+    if (find_exits(finding, function, &exits, &diag)) {
         char reason[sizeof(diag.what) + 96];
         snprintf(reason, sizeof(reason),
                  "a return probe could end the program, and its exits are not known: %s",
@@ -102,6 +127,8 @@ static int add_with_exits(struct finding *finding, const struct object_function 
         finding->report->forcible = true;
         return 0;
     }
+    if (exits.count == 0 && exits.jumps_out > 0)
+        return 0; /* new[] that is nothing but a jump to new, which counts it */
     int error = add_entry(finding, function, kind);
     for (size_t i = 0; i < exits.count && !error; i++)
         error = place_list_add(&finding->exits,
@@ -200,6 +227,7 @@ static int attach_object(struct heap_watch *watch, struct finding *finding, cons
     if (error)
         return error;
     finding->object = object;
+    finding->is_cxx_runtime = is_cxx_runtime(object);
     struct placement_options options = finding->request->placement;
     options.keeps_arguments = true;
     error = probe_placement_new(object, &options, &finding->chooser);

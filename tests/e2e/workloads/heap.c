@@ -56,10 +56,10 @@ static void do_all(void)
     if (realloc(grown, size_of(HUGE_SIZE)))
         die("realloc to more than there is");
     free(sink); /* it is still there */
-    free(take(realloc(NULL, size_of(300))));
+    free(take(realloc(keep(NULL), size_of(300))));
     keep(realloc(take(malloc(size_of(400))), size_of(0)));
     free(take(reallocarray(take(malloc(size_of(8))), size_of(10), 50)));
-    keep(reallocarray(NULL, size_of(HUGE_SIZE), 16));
+    keep(reallocarray(keep(NULL), size_of(HUGE_SIZE), 16));
     if (posix_memalign(&aligned, 64, size_of(640)))
         die("posix_memalign");
     free(aligned);
@@ -110,8 +110,11 @@ static void free_in_child(void **blocks, long n)
 static void *hammer(void *count)
 {
     for (long i = 0; i < (long)count; i++) {
-        void *block = malloc(size_of(32 + (size_t)i % 32));
-        free(keep(block));
+        size_t size = 32 + (size_t)i % 32;
+        touch(size);
+        void *block = malloc(size);
+        touch(block);
+        free(block);
     }
     return NULL;
 }
@@ -131,8 +134,9 @@ int main(int argc, char **argv)
     truth_begin(argc, argv);
     const char *mode = option_text("mode", "half");
     long n = option_number("n", 1000);
-    void **older = calloc((size_t)n, sizeof(*older));
-    for (long i = 0; older && i < n; i++)
+    long older_count = option_number("older", n);
+    void **older = calloc((size_t)older_count, sizeof(*older));
+    for (long i = 0; older && i < older_count; i++)
         older[i] = malloc(size_of(24));
     truth_pause("ready");
     if (strcmp(mode, "half") == 0)
@@ -142,12 +146,12 @@ int main(int argc, char **argv)
     else if (strcmp(mode, "thread") == 0)
         free_of_thread(n);
     else if (strcmp(mode, "fork") == 0)
-        free_in_child(older, n);
+        free_in_child(older, older_count);
     else if (strcmp(mode, "hammer") == 0)
         hammer_in_threads(option_number("threads", 2), n);
     else if (strcmp(mode, "exec") == 0)
         execl("/proc/self/exe", argv[0], "mode=none", "pause=1", (char *)NULL);
-    for (long i = 0; i < n && strcmp(mode, "older") == 0; i++)
+    for (long i = 0; i < older_count && strcmp(mode, "older") == 0; i++)
         free(older[i]);
     truth_pause("done");
     struct mallinfo2 info = mallinfo2();
