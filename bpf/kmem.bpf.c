@@ -74,39 +74,43 @@ static __always_inline void count_free(struct loris_kmem_counts *counts)
         ledger_add(ledger->unnamed_frees, 1);
 }
 
-/* Its arguments name the cache since 11e9734bcb6a ("mm/slab_common: unify NUMA and UMA version of
- * tracepoints"), 6.1; the verifier refuses to follow what older kernels have there. */
-SEC("tp_btf/kmem_cache_alloc")
-int on_cache_alloc(u64 *ctx)
+/*
+ * These are raw tracepoints, because 6.1 lets no BTF program read an argument of type const void *.
+ * Their arguments name the cache since 11e9734bcb6a ("mm/slab_common: unify NUMA and UMA version of
+ * tracepoints"), 6.1; what older kernels have there is no address.
+ */
+static __always_inline struct loris_kmem_counts *counts_of_cache(u64 cache)
 {
-    struct kmem_cache *cache = (struct kmem_cache *)ctx[2];
-    u32 bytes = cache->object_size;
-    count_call(counts_of((u64)cache, cache), (const void *)ctx[1], bytes);
+    return LORIS_KMEM_IS_CACHE(cache) ? counts_of(cache, (struct kmem_cache *)cache) : NULL;
+}
+
+SEC("raw_tp/kmem_cache_alloc")
+int on_cache_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+    count_call(counts_of_cache(ctx->args[2]), (const void *)ctx->args[1], 0);
     return 0;
 }
 
-SEC("tp_btf/kmem_cache_free")
-int on_cache_free(u64 *ctx)
+SEC("raw_tp/kmem_cache_free")
+int on_cache_free(struct bpf_raw_tracepoint_args *ctx)
 {
-    struct kmem_cache *cache = (struct kmem_cache *)ctx[2];
-    count_free(counts_of((u64)cache, cache));
+    count_free(counts_of_cache(ctx->args[2]));
     return 0;
 }
 
-SEC("tp_btf/kmalloc")
-int on_kmalloc(u64 *ctx)
+SEC("raw_tp/kmalloc")
+int on_kmalloc(struct bpf_raw_tracepoint_args *ctx)
 {
-    const void *object = (const void *)ctx[1];
-    u64 given = ctx[3];
+    u64 asked = ctx->args[2], given = ctx->args[3];
     /* What fails was given nothing: it counts with what was asked for. */
-    count_call(counts_of(given ? given : ctx[2], NULL), object, ctx[2]);
+    count_call(counts_of(given ? given : asked, NULL), (const void *)ctx->args[1], asked);
     return 0;
 }
 
-SEC("tp_btf/kfree")
-int on_kfree(u64 *ctx)
+SEC("raw_tp/kfree")
+int on_kfree(struct bpf_raw_tracepoint_args *ctx)
 {
-    if (ctx[1] > ZERO_SIZE_POINTER)
+    if (ctx->args[1] > ZERO_SIZE_POINTER)
         count_free(counts_of(LORIS_KMEM_KFREE, NULL));
     return 0;
 }

@@ -109,5 +109,6 @@ struct loris_heap_ledger {
 
 _Static_assert(sizeof(struct loris_heap_key) == 12, "heap key layout");
 _Static_assert(sizeof(struct loris_heap_row) == 16 + 8 * (12 + 10 + 15), "heap row layout");
+_Static_assert(sizeof(struct loris_heap_ledger) == 9 * 8, "heap ledger layout");
 _Static_assert(sizeof(struct loris_heap_block) == 16, "heap block layout");
 _Static_assert(sizeof(struct loris_heap_size) == 8, "heap size layout");

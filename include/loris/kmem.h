@@ -20,7 +20,7 @@ struct loris_kmem_counts {
     __u64 calls; /* that succeeded */
     __u64 failures;
     __u64 frees;
-    __u64 bytes; /* asked for; of a cache and of pages: given */
+    __u64 bytes; /* kmalloc: asked for; pages: given; caches: 0, their objects are of one size */
 };
 
 /* Of a slab cache, read when it was first seen. */
@@ -37,4 +37,5 @@ struct loris_kmem_ledger {
 };
 
 _Static_assert(sizeof(struct loris_kmem_counts) == 32, "kmem counts layout");
+_Static_assert(sizeof(struct loris_kmem_ledger) == 2 * 8, "kmem ledger layout");
 _Static_assert(sizeof(struct loris_kmem_cache) == 40, "kmem cache layout");

@@ -10,6 +10,7 @@
 #include "base/glob.h"
 #include "base/hash.h"
 #include "export/heap_json.h"
+#include "export/kmem_json.h"
 #include "probe/heap_functions.h"
 
 struct query {
@@ -285,6 +286,7 @@ static void on_slab(uint64_t key, const struct loris_kmem_counts *counts,
         else
             snprintf(name, sizeof(name), "(unnamed)");
         row.object_bytes = cache ? cache->object_bytes : 0;
+        row.counts.bytes = counts->calls * row.object_bytes;
         row.calls_known = row.frees_known = true;
     } else {
         snprintf(name, sizeof(name), "kmalloc-%llu", (unsigned long long)key);

@@ -17,10 +17,14 @@ static const char *const kind_names[KMEM_KINDS] = {"slab", "pages"};
 static const struct {
     enum kmem_kind kind;
     enum kernel_program program;
+    const char *raw_name; /* NULL: a BTF tracepoint */
 } members[] = {
-    {KMEM_SLAB, KERNEL_CACHE_ALLOC}, {KMEM_SLAB, KERNEL_KMALLOC},
-    {KMEM_SLAB, KERNEL_CACHE_FREE},  {KMEM_SLAB, KERNEL_KFREE},
-    {KMEM_PAGES, KERNEL_PAGE_ALLOC}, {KMEM_PAGES, KERNEL_PAGE_FREE},
+    {KMEM_SLAB, KERNEL_CACHE_ALLOC, "kmem_cache_alloc"},
+    {KMEM_SLAB, KERNEL_KMALLOC, "kmalloc"},
+    {KMEM_SLAB, KERNEL_CACHE_FREE, "kmem_cache_free"},
+    {KMEM_SLAB, KERNEL_KFREE, "kfree"},
+    {KMEM_PAGES, KERNEL_PAGE_ALLOC, NULL},
+    {KMEM_PAGES, KERNEL_PAGE_FREE, NULL},
 };
 
 bool kmem_is_attached(const struct agent *agent, enum kmem_kind kind)
@@ -59,7 +63,7 @@ static int link_all(struct agent *agent, enum kmem_kind kind, struct diag *reter
         if (members[i].kind != kind)
             continue;
         int link_fd = bpf_link_raw_tracepoint(
-            kernel_side_program(agent->kernel, members[i].program, NULL), NULL);
+            kernel_side_program(agent->kernel, members[i].program, NULL), members[i].raw_name);
         error = link_fd < 0 ? link_fd : link_set_add(links, link_fd);
     }
     if (!error)
