@@ -46,7 +46,8 @@ static bool is_wanted(struct answer *answer, uint32_t target_id)
 {
     const struct heap_target *target = heap_target_find(answer->agent->heap, target_id);
     const char *pattern = answer->query->object;
-    return target && (!pattern || glob_matches(pattern, strchr(target->text, ':') + 1));
+    return target &&
+           (!pattern || glob_matches(pattern, strchr(target->request.target.text, ':') + 1));
 }
 
 static struct heap_key group_key(struct answer *answer, struct heap_key key)
@@ -140,8 +141,10 @@ static void write_group(struct answer *answer, struct json_writer *json, const c
 {
     struct agent *agent = answer->agent;
     const struct heap_target *target = heap_target_find(agent->heap, group->key.target);
-    struct heap_json line = {
-        .target = target->text, .time = time, .group = group, .name_of = heap_function_name};
+    struct heap_json line = {.target = target->request.target.text,
+                             .time = time,
+                             .group = group,
+                             .name_of = heap_function_name};
     if (group->key.level == HEAP_UNIT)
         line.unit = process_table_unit(agent->processes, (uint32_t)group->key.who);
     if (group->key.level == HEAP_PROCESS) {
@@ -195,11 +198,13 @@ static void write_target(struct agent_heap *heap, uint32_t slot, struct json_wri
     if (!target->id || heap_counters_ledger(heap->counters, slot, &ledger))
         return;
     json_begin_object(json, NULL);
-    json_string_z(json, "target", target->text);
-    json_string_z(json, "attach", attach_kind_name(heap_watch_kind(target->watch)));
-    json_u64(json, "functions", heap_watch_functions(target->watch));
-    if (*heap_watch_path(target->watch))
-        json_string_z(json, "object", heap_watch_path(target->watch));
+    json_string_z(json, "target", target->request.target.text);
+    if (target->watch) {
+        json_string_z(json, "attach", attach_kind_name(heap_watch_kind(target->watch)));
+        if (*heap_watch_path(target->watch))
+            json_string_z(json, "object", heap_watch_path(target->watch));
+    }
+    json_u64(json, "functions", target->watch ? heap_watch_functions(target->watch) : 0);
     json_double(json, "rate_per_s", target->rate_per_s, 6);
     json_double(json, "cpu_ratio", target->cost_ratio, 6);
     write_ledger(json, &ledger);

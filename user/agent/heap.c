@@ -114,7 +114,7 @@ static int ready(struct agent *agent, struct diag *reterr_diag)
 static struct heap_target *find_target(struct agent_heap *heap, const char *text)
 {
     for (size_t i = 0; i < LORIS_HEAP_TARGETS_MAX; i++)
-        if (heap->targets[i].id && strcmp(heap->targets[i].text, text) == 0)
+        if (heap->targets[i].id && strcmp(heap->targets[i].request.target.text, text) == 0)
             return &heap->targets[i];
     return NULL;
 }
@@ -133,36 +133,74 @@ static uint32_t next_target_id(struct agent_heap *heap, uint32_t slot)
     return heap->generation << LORIS_HEAP_SLOT_BITS | slot;
 }
 
+static int new_watch(struct agent *agent, const struct heap_target *target,
+                     struct attach_report *report, struct heap_watch **ret_watch,
+                     struct diag *reterr_diag)
+{
+    struct hazards *hazards = &agent->heap->hazards;
+    const struct attach_request *request = &target->request;
+    const struct heap_watch_request wanted = {
+        .target = &request->target,
+        .attach = request->attach,
+        .heap_target = target->id,
+        .filter = request->filter,
+        .force = request->force,
+        .spare_return = hazards_present(hazards, HAZARD_FILTERED_TRAMPOLINE),
+        .placement = {.nop5_becomes_call = nop5_becomes_call, .context = hazards},
+    };
+    return heap_watch_new(agent->kernel, probe_set_trials(agent->probes), &wanted, report,
+                          ret_watch, reterr_diag);
+}
+
 static int attach_slot(struct agent *agent, uint32_t slot, const struct attach_request *request,
                        struct attach_report *report, struct diag *reterr_diag)
 {
     struct agent_heap *heap = agent->heap;
     struct heap_target *target = &heap->targets[slot];
-    uint32_t id = next_target_id(heap, slot);
-    const struct heap_watch_request wanted = {
-        .target = &request->target,
-        .attach = request->attach,
-        .heap_target = id,
-        .filter = request->filter,
-        .force = request->force,
-        .spare_return = hazards_present(&heap->hazards, HAZARD_FILTERED_TRAMPOLINE),
-        .placement = {.nop5_becomes_call = nop5_becomes_call, .context = &heap->hazards},
-    };
+    struct heap_target made = {.id = next_target_id(heap, slot), .request = *request};
     int error = heap_counters_clear_ledger(heap->counters, slot);
     if (!error)
-        error = heap_counters_set_target(heap->counters, slot, id);
+        error = heap_counters_set_target(heap->counters, slot, made.id);
     if (error)
         return diag_set(reterr_diag, -error, "cannot tell the kernel: %s", strerror(-error));
-    struct heap_watch *watch = NULL;
-    error = heap_watch_new(agent->kernel, probe_set_trials(agent->probes), &wanted, report, &watch,
-                           reterr_diag);
-    if (error) {
+    error = new_watch(agent, &made, report, &made.watch, reterr_diag);
+    if (error)
         (void)!heap_counters_set_target(heap->counters, slot, 0);
-        return error;
-    }
-    *target = (struct heap_target){.id = id, .watch = watch, .attached_ns = agent_now_ns()};
-    snprintf(target->text, sizeof(target->text), "%s", request->target.text);
-    return 0;
+    else
+        *target = made;
+    return error;
+}
+
+/*
+ * A file that was written to in place has its instructions elsewhere: its probes go at once. One
+ * that was replaced is still what older processes run on.
+ */
+static void follow_file(struct agent *agent, struct heap_target *target)
+{
+    struct diag diag = {0};
+    struct heap_watch *fresh = NULL;
+    _cleanup_(attach_report_done) struct attach_report report = {0};
+    if (target->older && heap_watch_state(target->older) == HEAP_WATCH_REWRITTEN)
+        heap_watch_free(take_ptr(target->older));
+    enum heap_watch_state state =
+        target->watch ? heap_watch_state(target->watch) : HEAP_WATCH_REWRITTEN;
+    if (state == HEAP_WATCH_CURRENT)
+        return;
+    if (state == HEAP_WATCH_REWRITTEN)
+        heap_watch_free(take_ptr(target->watch));
+    bool is_first_try = !target->is_waiting;
+    int error = new_watch(agent, target, &report, &fresh, &diag);
+    target->is_waiting = error != 0;
+    if (error && is_first_try)
+        log_line(LOG_WARNING, "%s: its file has changed and cannot be watched: %s",
+                 target->request.target.text, diag.what);
+    if (error)
+        return;
+    heap_watch_free(target->older);
+    target->older = target->watch;
+    target->watch = fresh;
+    log_line(LOG_INFO, "%s: its file has changed; %u functions are watched",
+             target->request.target.text, report.attached);
 }
 
 static void stop_when_idle(struct agent *agent)
@@ -359,7 +397,7 @@ static void tell_dear(struct agent *agent, struct heap_target *target)
     log_line(LOG_WARNING,
              "%s takes %.2f %% of a CPU at %.0f calls/s, more than overhead_budget; allocations "
              "are not thinned: filter it by process, or detach it",
-             target->text, 100 * target->cost_ratio, target->rate_per_s);
+             target->request.target.text, 100 * target->cost_ratio, target->rate_per_s);
 }
 
 static void observe_cost(struct agent *agent, uint32_t slot, double seconds)
@@ -368,8 +406,8 @@ static void observe_cost(struct agent *agent, uint32_t slot, double seconds)
     struct loris_heap_ledger ledger;
     if (heap_counters_ledger(agent->heap->counters, slot, &ledger))
         return;
-    const struct calibration_cost cost =
-        calibrate_kind_cost(agent->calibrator, heap_watch_kind(target->watch));
+    enum attach_kind kind = target->watch ? heap_watch_kind(target->watch) : ATTACH_UPROBE_MULTI;
+    const struct calibration_cost cost = calibrate_kind_cost(agent->calibrator, kind);
     uint64_t pairs = ledger.entered + ledger.filtered;
     uint64_t calls = pairs + ledger.released + ledger.nested;
     uint64_t grown = calls > target->calls ? calls - target->calls : 0;
@@ -396,9 +434,12 @@ void heap_upkeep(struct agent *agent, uint64_t now_ns)
         log_line(LOG_WARNING, "what processes allocated cannot be read: %s", strerror(-error));
     if (seconds < RATE_LEAST_S) /* somebody asked in between */
         return;
-    for (uint32_t slot = 0; slot < LORIS_HEAP_TARGETS_MAX; slot++)
-        if (heap->targets[slot].id)
-            observe_cost(agent, slot, seconds);
+    for (uint32_t slot = 0; slot < LORIS_HEAP_TARGETS_MAX; slot++) {
+        if (!heap->targets[slot].id)
+            continue;
+        observe_cost(agent, slot, seconds);
+        follow_file(agent, &heap->targets[slot]);
+    }
     heap->upkeep_ns = now_ns;
 }
 
@@ -410,6 +451,7 @@ bool heap_detach(struct agent *agent, const char *text)
         return false;
     uint32_t id = target->id;
     heap_watch_free(target->watch);
+    heap_watch_free(target->older);
     *target = (struct heap_target){0};
     (void)!heap_counters_set_target(heap->counters, slot_of(id), 0);
     heap_table_remove_target(heap->live, id);
@@ -424,8 +466,10 @@ void heap_done(struct agent *agent)
     struct agent_heap *heap = take_ptr(agent->heap);
     if (!heap)
         return;
-    for (size_t i = 0; i < LORIS_HEAP_TARGETS_MAX; i++)
+    for (size_t i = 0; i < LORIS_HEAP_TARGETS_MAX; i++) {
         heap_watch_free(heap->targets[i].watch);
+        heap_watch_free(heap->targets[i].older);
+    }
     link_set_done(&heap->life);
     heap_table_free(heap->live);
     heap_table_free(heap->folded);

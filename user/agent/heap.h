@@ -16,14 +16,15 @@ struct agent;
 
 /* A target that is attached. */
 struct heap_target {
-    char text[TARGET_TEXT_MAX];
-    uint32_t id; /* of loris_heap_key; 0: the slot is free */
-    struct heap_watch *watch;
-    uint64_t attached_ns;
+    uint32_t id;              /* of loris_heap_key; 0: the slot is free */
+    struct heap_watch *watch; /* NULL: its file was rewritten, and cannot be watched again yet */
+    struct heap_watch *older; /* of the file that was there before */
+    struct attach_request request;
     uint64_t calls; /* at the last upkeep */
     double rate_per_s;
     double cost_ratio; /* of one CPU */
     bool is_dear_told;
+    bool is_waiting; /* for a file that can be watched */
 };
 
 struct agent_heap {

@@ -13,11 +13,16 @@
 #include "probe/heap_functions.h"
 #include "probe/object_file.h"
 #include "probe/place_list.h"
+#include "probe/watched_file.h"
 
 #define PLACES_MAX 128 /* of one object, whose symbols may be a stranger's */
 
+#define FILES_MAX 64 /* of one process that allocate; the others of it are not watched */
+
 struct heap_watch {
     struct link_set links;
+    struct watched_file files[FILES_MAX]; /* with no places: the links are above */
+    size_t files_count;
     uint32_t functions;
     enum attach_kind kind;
     char path[PATH_MAX];
@@ -202,7 +207,8 @@ static int link_found(struct heap_watch *watch, struct finding *finding, const c
 }
 
 /* Holds on to the very file that was read, whatever its path means by now. */
-static int pin_file(const struct object_file *object, struct diag *reterr_diag)
+static int pin_file(const struct object_file *object, struct watched_file *ret_file,
+                    struct diag *reterr_diag)
 {
     dev_t device;
     ino_t inode;
@@ -214,7 +220,8 @@ static int pin_file(const struct object_file *object, struct diag *reterr_diag)
         return diag_set(reterr_diag, errno, "cannot open %s: %s", path, strerror(errno));
     if (now.st_dev != device || now.st_ino != inode)
         return diag_set(reterr_diag, EAGAIN, "%s was replaced while it was read", path);
-    return take_fd(&fd);
+    *ret_file = (struct watched_file){.seen = now, .places.fd = take_fd(&fd)};
+    return 0;
 }
 
 static int attach_object(struct heap_watch *watch, struct finding *finding, const char *path,
@@ -242,10 +249,14 @@ static int attach_object(struct heap_watch *watch, struct finding *finding, cons
         diag_hint(reterr_diag, "most programs allocate through heap:libc.so.6");
         return -ENOENT;
     }
-    _cleanup_close_ int fd = pin_file(object, reterr_diag);
-    if (fd < 0)
-        return fd;
-    snprintf(pinned, sizeof(pinned), "/proc/self/fd/%d", fd);
+    if (watch->files_count == FILES_MAX)
+        return diag_set(reterr_diag, ENOSPC, "more than %d files allocate", FILES_MAX);
+    struct watched_file *file = &watch->files[watch->files_count];
+    error = pin_file(object, file, reterr_diag);
+    if (error)
+        return error;
+    watch->files_count++;
+    snprintf(pinned, sizeof(pinned), "/proc/self/fd/%d", file->places.fd);
     error = link_found(watch, finding, pinned, side, trials, reterr_diag);
     size_t refused = finding->refused_places;
     size_t attached = finding->entries.count;
@@ -335,7 +346,22 @@ void heap_watch_free(struct heap_watch *watch)
     if (!watch)
         return;
     link_set_done(&watch->links);
+    for (size_t i = 0; i < watch->files_count; i++)
+        watched_file_done(&watch->files[i]);
     free(watch);
+}
+
+enum heap_watch_state heap_watch_state(const struct heap_watch *watch)
+{
+    struct stat now;
+    for (size_t i = 0; i < watch->files_count; i++)
+        if (watched_file_is_rewritten(&watch->files[i]))
+            return HEAP_WATCH_REWRITTEN;
+    if (!*watch->path || stat(watch->path, &now))
+        return HEAP_WATCH_CURRENT; /* in the middle of an upgrade there may be no file */
+    const struct stat *seen = &watch->files[0].seen;
+    return now.st_dev == seen->st_dev && now.st_ino == seen->st_ino ? HEAP_WATCH_CURRENT
+                                                                    : HEAP_WATCH_REPLACED;
 }
 
 uint32_t heap_watch_functions(const struct heap_watch *watch)

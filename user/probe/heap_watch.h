@@ -32,6 +32,13 @@ int heap_watch_new(struct kernel_side *side, struct attach_trials *trials,
 void heap_watch_free(struct heap_watch *watch);
 DEFINE_CLEANUP(struct heap_watch *, heap_watch_free);
 
+enum heap_watch_state {
+    HEAP_WATCH_CURRENT,
+    HEAP_WATCH_REPLACED,  /* its path means another file by now; processes may run on the old one */
+    HEAP_WATCH_REWRITTEN, /* its places may be anywhere: it must be let go at once */
+};
+enum heap_watch_state heap_watch_state(const struct heap_watch *watch);
+
 /* Functions that are attached. */
 uint32_t heap_watch_functions(const struct heap_watch *watch);
 enum attach_kind heap_watch_kind(const struct heap_watch *watch);
