@@ -46,6 +46,8 @@ struct agent_probe {
     double rate_per_s;
 };
 
+struct agent_heap;
+struct agent_kmem;
 struct agent_mark;
 struct alerts;
 struct folder_watch;
@@ -70,6 +72,8 @@ struct agent {
     struct process_filters filters;
     struct calibrator *calibrator;
     struct steer *steer;
+    struct agent_heap *heap; /* heap.h; made when the first such target comes */
+    struct agent_kmem *kmem; /* kmem.h; the same */
 
     struct agent_target **targets; /* attached and refused ones */
     size_t targets_count;

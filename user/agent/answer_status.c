@@ -8,6 +8,8 @@
 #include "agent/agent.h"
 #include "agent/alerts.h"
 #include "agent/answers.h"
+#include "agent/heap.h"
+#include "agent/kmem.h"
 #include "agent/memory.h"
 #include "agent/open_call_table.h"
 #include "agent/probe_ledger.h"
@@ -142,7 +144,10 @@ static void write_memory(struct agent *agent, struct json_writer *json)
         write_owner(json, "processes", processes.bytes, processes.processes);
         write_owner(json, "units", units, 0);
         write_owner(json, "counters", counters, 0);
-        known = series.bytes + processes.bytes + units + counters;
+        uint64_t allocations = heap_bytes(agent);
+        if (allocations)
+            write_owner(json, "allocations", allocations, 0);
+        known = series.bytes + processes.bytes + units + counters + allocations;
     }
     write_owner(json, "program", resident > known ? resident - known : 0, 0);
     json_end_array(json);
@@ -287,6 +292,8 @@ static void write_overhead(struct agent *agent, struct json_writer *json)
     if (isfinite(budget))
         json_double(json, "budget", budget, 6);
     json_double(json, "probes", agent->steer ? steer_total_cost(agent->steer) : 0, 6);
+    if (agent->heap || agent->kmem)
+        json_double(json, "allocators", heap_cost(agent) + kmem_cost(agent), 6);
     json_double(json, "agent", agent->cpu_ratio, 6);
     if (agent->steer)
         steer_write_steps(agent->steer, json, "steps");

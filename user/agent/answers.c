@@ -12,7 +12,8 @@ const struct varlink_method agent_methods[] = {
     {"Status", answer_status, false}, {"OpenCalls", answer_open_calls, false},
     {"List", answer_list, true},      {"Attach", answer_attach, true},
     {"Detach", answer_detach, true},  {"Alerts", answer_alerts, false},
-    {"Check", answer_check, false},   {NULL, NULL, false},
+    {"Check", answer_check, false},   {"Heap", answer_heap, false},
+    {"Kmem", answer_kmem, false},     {NULL, NULL, false},
 };
 
 /* The parameter, or NULL when it is absent or null. */
