@@ -459,6 +459,7 @@ def check_answers_as_monitoring_plugins_do():
         check("nobody", 3, "UNKNOWN")
         check("*", 2, "CRITICAL")
         check("nosuch", 3, "UNKNOWN")
+        check("*" * 600, 3, "UNKNOWN")
         words, perfdata = line.rstrip("\n").split(" | ")
         expect("above 10.0 ms" in words, words)
         label, numbers = perfdata.split("=")
