@@ -62,7 +62,7 @@ all: $(BUILD)/lorisd $(BUILD)/loris ## build lorisd and loris (default)
 # --- kernel side -----------------------------------------------------------------------------
 
 # An object holds the programs of one group or of a few that are loaded apart; all share the maps.
-BPF_GROUPS := maps core tracepoints user session session_ctx open fentry kprobe
+BPF_GROUPS := maps core tracepoints user session session_ctx open fentry kprobe heap kmem
 BPF_PARTS_maps :=
 BPF_PARTS_core := processes
 BPF_PARTS_tracepoints := syscalls spans
@@ -72,6 +72,8 @@ BPF_PARTS_session_ctx := session_ctx
 BPF_PARTS_open := open_walk session_open
 BPF_PARTS_fentry := kernel_fentry
 BPF_PARTS_kprobe := kernel_kprobe
+BPF_PARTS_heap := heap
+BPF_PARTS_kmem := kmem
 
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter \
 	-Wno-unused-function -Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell $(CC) -print-multiarch) \

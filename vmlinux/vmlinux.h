@@ -168,4 +168,9 @@ struct request {
 
 struct linux_binprm;
 
+struct kmem_cache {
+    unsigned int object_size;
+    const char *name;
+};
+
 #pragma clang attribute pop

@@ -62,6 +62,20 @@ static const struct {
     [KERNEL_USER_SESSION] = {"on_user_session", 2900},
     [KERNEL_KERN_SESSION] = {"on_kern_session", 2700},
     [KERNEL_EACH_SESSION] = {"on_each_session", 6800},
+    [KERNEL_HEAP_ENTRY] = {"on_heap_entry", 4300},
+    [KERNEL_HEAP_RETURN] = {"on_heap_return", 2600},
+    [KERNEL_HEAP_EXIT] = {"on_heap_exit", 2600},
+    [KERNEL_MHEAP_ENTRY] = {"on_mheap_entry", 4300},
+    [KERNEL_MHEAP_RETURN] = {"on_mheap_return", 2600},
+    [KERNEL_MHEAP_EXIT] = {"on_mheap_exit", 2600},
+    [KERNEL_HEAP_EXEC] = {"on_heap_exec", 4800},
+    [KERNEL_HEAP_THREAD_EXIT] = {"on_heap_thread_exit", 4200},
+    [KERNEL_CACHE_ALLOC] = {"on_cache_alloc", 150},
+    [KERNEL_CACHE_FREE] = {"on_cache_free", 130},
+    [KERNEL_KMALLOC] = {"on_kmalloc", 100},
+    [KERNEL_KFREE] = {"on_kfree", 70},
+    [KERNEL_PAGE_ALLOC] = {"on_page_alloc", 60},
+    [KERNEL_PAGE_FREE] = {"on_page_free", 40},
 };
 
 struct fixture {
@@ -76,7 +90,11 @@ static int set_up(void **state)
                                                      .sketch_pages = 64,
                                                      .waits_max = 1024,
                                                      .samples_log2 = 11,
-                                                     .rare_ring_bytes = 65536};
+                                                     .rare_ring_bytes = 65536,
+                                                     .heap_blocks_max = 4096,
+                                                     .heap_rows_max = 64,
+                                                     .heap_sizes_max = 4096,
+                                                     .kmem_caches_max = 1024};
     memset(&fixture, 0, sizeof(fixture));
     *state = &fixture;
     if (geteuid() != 0) {
@@ -154,12 +172,12 @@ static void fentry_programs_stay_within_their_budget(void **state)
 static void the_estimate_covers_what_the_kernel_charges(void **state)
 {
     static const struct kernel_side_config configs[] = {
-        {64, 64, 1024, 4096, 4096},
-        {750, 384, 1365, 131072, 65536},
-        {2048, 1536, 5461, 524288, 262144},
-        {64, 64, 65536, 65536, 65536},
-        {LORIS_PROBES_MAX, 64, 1024, 65536, 65536},
-        {64, 16384, 1024, 65536, 65536},
+        {64, 64, 1024, 4096, 4096, 0, 0, 0, 0},
+        {750, 384, 1365, 131072, 65536, 0, 0, 0, 0},
+        {2048, 1536, 5461, 524288, 262144, 0, 0, 0, 0},
+        {64, 64, 65536, 65536, 65536, 0, 0, 0, 0},
+        {LORIS_PROBES_MAX, 64, 1024, 65536, 65536, 0, 0, 0, 0},
+        {64, 16384, 1024, 65536, 65536, 0, 0, 0, 0},
     };
     struct fixture *fixture = *state;
     if (!fixture->side)

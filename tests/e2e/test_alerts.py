@@ -8,9 +8,11 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 from datetime import datetime
 
 from log_collectors import Journald
+from test_heap import _own_library as own_library, _through as through
 from support import (Agent, LORIS, ROOT, expect, expect_equal, limit, loris, need, run_workload,
                      scratch, user, wait_for, workload)
 
@@ -151,6 +153,54 @@ def the_oldest_open_call_is_seen_while_it_is_open():
         tides.take(30000000)
         firing = wait_for(lambda: _alert(agent, "stuck", "firing"), what="it fires")
         expect_equal(firing["count"], 0, "calls that returned")
+
+
+def what_a_process_holds_fires_and_ends_with_it():
+    def rule(name, metric, above, **more):
+        return {"alert": name, "probe": "heap:*", "metric": metric, "above": above, **more}
+    rules = [rule("big", "live_bytes", "3MB", by="process"), rule("many", "live_count", "1500"),
+             rule("bigger", "live_bytes", "1GB", by="unit")]
+    with scratch() as folder, own_library("libc.so.6") as library:
+        config = _config(folder, rules, targets=[f"heap:{library}"])
+        with Agent(config) as agent, through(library, "heap", "n=4000") as running:
+            running.go()
+            running.line("done")
+            big = wait_for(lambda: _alert(agent, "big", "firing"), what="what it holds fires")
+            expect_equal(big["group"]["pid"], running.pid, "who holds it")
+            [row] = agent.call("Heap", pid=running.pid)["rows"]
+            expect(row["live_bytes"] > 3000000, f"as many as loris heap says: {row}")
+            wait_for(lambda: _alert(agent, "big")["value"] == row["live_bytes"],
+                     what="the alert says what loris heap says")
+            wait_for(lambda: _alert(agent, "many", "firing"), what="the number of blocks fires")
+            expect(_rule(agent, "bigger")["state"] == "inactive", "by unit it is not 1 GB")
+            running.finish()
+            wait_for(lambda: _alert(agent, "big") is None, what="it ends with its process")
+            told = [notice for notice in _notices(folder) if notice["alert"] == "big"]
+            expect_equal(told[-1]["kind"], "resolved", "the last notice")
+            wait_for(lambda: _rule(agent, "many")["value"] == 0, what="nobody holds anything")
+            return told[0]["message"]
+
+
+def a_leak_fires_while_it_grows():
+    leak = ("import sys, time\nkept = []\nfor _ in sys.stdin:\n    while len(kept) < 600:\n"
+            "        kept.append(bytearray(100000)); time.sleep(0.05)\n")
+    rule = {"alert": "leak", "probe": "heap:*", "metric": "growth", "above": "500kB/s",
+            "by": "process"}
+    with scratch() as folder, own_library("libc.so.6") as library:
+        with Agent(_config(folder, [rule], targets=[f"heap:{library}"])) as agent:
+            process = subprocess.Popen([sys.executable, "-c", leak], stdin=subprocess.PIPE,
+                                       text=True, bufsize=1,
+                                       env={**os.environ, "LD_LIBRARY_PATH": str(library.parent)})
+            try:
+                process.stdin.write("\n")
+                alert = wait_for(lambda: _alert(agent, "leak", "firing"), what="it fires")
+            finally:
+                process.kill()
+                process.wait()
+                process.stdin.close()
+            expect(alert["value"] < 20e6, f"at most 2 MB/s: {alert}")
+            wait_for(lambda: _alert(agent, "leak") is None, what="it ends with its process")
+            return alert["message"]
 
 
 # --- restart and reload ----------------------------------------------------------------------
@@ -409,6 +459,7 @@ def check_answers_as_monitoring_plugins_do():
         check("nobody", 3, "UNKNOWN")
         check("*", 2, "CRITICAL")
         check("nosuch", 3, "UNKNOWN")
+        check("*" * 600, 3, "UNKNOWN")
         words, perfdata = line.rstrip("\n").split(" | ")
         expect("above 10.0 ms" in words, words)
         label, numbers = perfdata.split("=")

@@ -421,6 +421,56 @@ echo "answer $(cat /tmp/status)"
     return (agent(steps, {"kernel:vfs_read": "file_reads"}, budget="1%", attach=attach), check)
 
 
+@case(attach=["auto", "uprobe"])
+def counts_allocations_exactly(attach):
+    def check(report):
+        expect_equal(report.values.get("status"), "0", "exit status")
+        heap = report.answers[1]["parameters"]
+        [row], [target] = heap["rows"], heap["targets"]
+        malloc = row["functions"]["malloc"]["calls"]
+        # 1,000, one that is older, and what the C library needs to write the truth.
+        expect_equal(1001 <= malloc <= 1010, True, f"{malloc} calls of malloc")
+        expect_equal(row["failures"], 0, "failures")
+        expect_equal(500500 <= row["bytes"] <= 520000, True, f"{row['bytes']} bytes")
+        expect_equal(row["vanished"] >= 500, True, "what was left went with the process")
+        expect_equal(row["live_count"], 0, "blocks that live")
+        ledger = target["ledger"]
+        expect_equal(ledger["entered"], ledger["returned"], "calls entered and returned")
+        expect_equal((ledger["rowless"], ledger["no_storage"]), (0, 0), "calls without room")
+    ask = ("echo \"answer $(/opt/socket_call socket=/tmp/s wait_s=10 request='"
+           '{"method":"org.loris.Agent.Heap","parameters":{"by":"none"}}'
+           "')\"")
+    return (agent(f"/opt/heap n=1000 older=1 truth=/tmp/truth; status=$?\n{ask}\n(exit $status)",
+                  {"heap:/opt/heap": "heap"}, attach=attach), check)
+
+
+@case()
+def counts_what_the_kernel_allocates():
+    def check(report):
+        results = report.answers[0]["parameters"]["results"]
+        expect_equal([result["attached"] for result in results], [1, 1], f"attached: {results}")
+        rows = report.answers[1]["parameters"]["rows"]
+        caches = {row["name"]: row for row in rows if row["kind"] == "slab"}
+        orders = {row["order"]: row for row in rows if row["kind"] == "pages"}
+        # Open files: in a cache of their own, or in that of others of their size (6.1).
+        busiest = max(caches.values(), key=lambda row: row.get("live_count") is not None and
+                      row["calls"])
+        expect_equal(busiest["calls"] >= 200 and busiest["frees"] > 0, True, f"{busiest}")
+        expect_equal("task_struct" in caches, True, f"names of caches: {list(caches)}")
+        expect_equal(caches["kfree"]["frees"] > 0, True, "calls of kfree")
+        expect_equal(any(name.startswith("kmalloc-") for name in caches), True, "kmalloc")
+        expect_equal(orders[0]["calls"] > 0 and orders[0]["frees"] > 0, True, "pages")
+
+    def call(method, parameters):
+        request = json.dumps({"method": f"org.loris.Agent.{method}", "parameters": parameters})
+        return f"echo \"answer $(/opt/socket_call socket=/tmp/s wait_s=10 request='{request}')\"\n"
+    targets = [{"target": "kmem:slab"}, {"target": "kmem:pages"}]
+    steps = (call("Attach", {"targets": targets}) +
+             "i=0; while [ $i -lt 200 ]; do : < /dev/null; i=$((i + 1)); done\n" +
+             call("Kmem", {}))
+    return agent(steps, {}), check
+
+
 @case()
 def measures_the_wait_for_a_cpu():
     def check(report):

@@ -27,7 +27,7 @@ import debian_kernel  # noqa: E402
 import guest  # noqa: E402
 
 GUEST_PROGRAMS = ["qemu-system-x86_64", "cpio", "ldd", "dpkg", "gcc"]
-WORKLOADS_FROM_E2E = ["many_calls", "recursion"]
+WORKLOADS_FROM_E2E = ["heap", "many_calls", "recursion"]
 
 
 def build_workloads(folder):

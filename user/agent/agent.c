@@ -8,6 +8,8 @@
 
 #include "agent/alerts.h"
 #include "agent/calibrate.h"
+#include "agent/heap.h"
+#include "agent/kmem.h"
 #include "agent/log.h"
 #include "agent/memory.h"
 #include "agent/service_manager.h"
@@ -58,6 +60,8 @@ void agent_free(struct agent *agent)
     varlink_server_free(agent->server);
     answers_done(agent);
     pump_stop(agent);
+    heap_done(agent);
+    kmem_done(agent);
     steer_free(agent->steer);
     calibrate_free(agent->calibrator);
     probe_set_free(agent->probes);

@@ -54,10 +54,13 @@ enum memory_owner {
     MEMORY_PROCESSES,
     MEMORY_UNITS,
     MEMORY_COUNTERS,
-    MEMORY_PROGRAM, /* what no other owner has */
+    MEMORY_ALLOCATIONS, /* what heap targets tell of */
+    MEMORY_PROGRAM,     /* what no other owner has */
     MEMORY_OWNERS,
 };
 
+struct agent_heap;
+struct agent_kmem;
 struct agent_mark;
 struct alerts;
 struct attach_survey;
@@ -86,6 +89,8 @@ struct agent {
     struct process_filters filters;
     struct calibrator *calibrator;
     struct steer *steer;
+    struct agent_heap *heap; /* heap.h; made when the first such target comes */
+    struct agent_kmem *kmem; /* kmem.h; the same */
 
     struct agent_target **targets; /* attached and refused ones */
     size_t targets_count;

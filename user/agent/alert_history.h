@@ -10,7 +10,7 @@
 #include "base/json_writer.h"
 #include "base/ownership.h"
 
-#define ALERT_HISTORY_ENTRY_BYTES 8192
+#define ALERT_HISTORY_ENTRY_BYTES (32 * 1024) /* more than a rule with all its texts takes */
 
 struct alert_history;
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/alert_heap.h"
+#include "agent/heap.h"
 #include "agent/log.h"
 #include "agent/open_call_table.h"
 #include "agent/stats_query.h"
@@ -133,13 +135,19 @@ void alert_look(struct agent *agent, struct alert_book *book, const struct alert
     bool is_complete = !agent->probes || open_call_table_read(agent, &open_calls) == 0;
     if (!is_complete)
         log_line(LOG_WARNING, "out of memory to look at alert rules");
+    heap_upkeep(agent, agent_now_ns());
     if (self)
         alert_self_look(self, agent);
     alert_book_begin(book);
     for (size_t i = 0; i < count; i++) {
         const struct alert_rule *rule = rules[i];
-        if (rule->metric >= ALERT_METRICS_OF_CALLS) {
+        if (rule->metric >= ALERT_METRICS_OF_RULES) {
             alert_self_observe(self, rule, book, i);
+            continue;
+        }
+        if (rule->metric >= ALERT_METRICS_OF_CALLS) {
+            if (alert_heap_observe(agent, rule, book, i))
+                alert_book_pass_over(book, i);
             continue;
         }
         if (!is_complete) {

@@ -95,7 +95,7 @@ static const struct {
                      "{value} attempts to attach or to write failed and had to be made again",
                      "see the agent's log for what fails"},
     [OWN_LOSSES] = {{.name = ALERT_OWN_PREFIX "losses",
-                     .probe = "*",
+                     .probe = "agent",
                      .metric = ALERT_LOSSES,
                      .threshold = 0,
                      .keep_firing_ns = 300 * S},

@@ -198,12 +198,12 @@ static void restore_alerts(struct alerts *alerts, const json_t *state)
         json_object_get(state, "alerts"), alerts->book, book_now_ns(), away_ns, patience_ns);
     alert_history_restore(alerts->history, json_object_get(state, "history"));
     if (figures.restored)
-        log_line(LOG_INFO, "%zu alerts go on where they were", figures.restored);
+        log_line(LOG_INFO, "alerts go on where they were: %zu", figures.restored);
     if (figures.ruleless)
-        log_line(LOG_NOTICE, "%zu alerts are forgotten: their rules are gone or others now",
+        log_line(LOG_NOTICE, "alerts whose rules are gone or others now are forgotten: %zu",
                  figures.ruleless);
     if (figures.refused)
-        log_line(LOG_WARNING, "%zu alerts could not be restored from %s", figures.refused,
+        log_line(LOG_WARNING, "%zu of the alerts could not be restored from %s", figures.refused,
                  agent->config->alerting.state);
 }
 
@@ -428,7 +428,8 @@ void alerts_reload_finish(struct agent *agent, struct config *fresh)
         log_line(LOG_WARNING, "out of memory: the alerts' history keeps its length");
     alert_book_set_notice_interval(alerts->book, fresh->alerting.notice_interval_ns);
     alerts->is_changed = true;
-    alerts->timer = sd_event_source_disable_unref(alerts->timer);
+    if (fresh->alerting.interval_ns != agent->config->alerting.interval_ns)
+        alerts->timer = sd_event_source_disable_unref(alerts->timer);
 }
 
 void alerts_reopen(struct agent *agent)

@@ -16,6 +16,19 @@ struct alerts_query {
     struct json_writer *json;
 };
 
+/* A glob of a length that cannot keep the agent busy. */
+static bool read_name(struct varlink_call *call, const json_t *parameters, const char *key,
+                      const char **name)
+{
+    if (!answer_string(call, parameters, key, name))
+        return false;
+    if (*name && strlen(*name) >= ALERT_PROBE_BYTES) {
+        varlink_call_invalid_parameter(call, key);
+        return false;
+    }
+    return true;
+}
+
 static bool name_is_wanted(const struct alerts_query *query, const char *name)
 {
     return !query->name || glob_matches(query->name, name);
@@ -74,7 +87,7 @@ void answer_alerts(struct varlink_call *call, const json_t *parameters, void *co
     struct alerts_query query = {.limit = LIMIT_DEFAULT};
     bool with_history = false;
     if (!answer_bool(call, parameters, "history", &with_history) ||
-        !answer_string(call, parameters, "name", &query.name) ||
+        !read_name(call, parameters, "name", &query.name) ||
         !answer_u64(call, parameters, "limit", &query.limit) ||
         !answer_u64(call, parameters, "after", &query.after))
         return;
@@ -131,7 +144,7 @@ void answer_check(struct varlink_call *call, const json_t *parameters, void *con
     const struct agent *agent = context;
     struct alerts_query query = {.limit = LIMIT_DEFAULT};
     struct alert_rule_view worst = {0};
-    if (!answer_string(call, parameters, "rule", &query.name))
+    if (!read_name(call, parameters, "rule", &query.name))
         return;
     if (!query.name) {
         varlink_call_invalid_parameter(call, "rule");

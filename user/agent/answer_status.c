@@ -9,6 +9,8 @@
 #include "agent/agent.h"
 #include "agent/alerts.h"
 #include "agent/answers.h"
+#include "agent/heap.h"
+#include "agent/kmem.h"
 #include "agent/memory.h"
 #include "agent/open_call_table.h"
 #include "agent/privileges.h"
@@ -361,6 +363,8 @@ static void write_overhead(struct agent *agent, struct json_writer *json)
     if (isfinite(budget))
         json_double(json, "budget", budget, 6);
     json_double(json, "probes", agent->steer ? steer_total_cost(agent->steer) : 0, 6);
+    if (agent->heap || agent->kmem)
+        json_double(json, "allocators", heap_cost(agent) + kmem_cost(agent), 6);
     json_double(json, "agent", agent->cpu_ratio, 6);
     if (agent->steer)
         steer_write_steps(agent->steer, json, "steps");

@@ -15,7 +15,8 @@ const struct varlink_method agent_methods[] = {
     {"List", answer_list, true},      {"Attach", answer_attach, true},
     {"Detach", answer_detach, true},  {"Doctor", answer_doctor, false},
     {"Alerts", answer_alerts, false}, {"Check", answer_check, false},
-    {"Reload", answer_reload, true},  {NULL, NULL, false},
+    {"Reload", answer_reload, true},  {"Heap", answer_heap, false},
+    {"Kmem", answer_kmem, false},     {NULL, NULL, false},
 };
 
 /* The parameter, or NULL when it is absent or null. */

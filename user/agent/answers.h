@@ -19,6 +19,8 @@ void answer_doctor(struct varlink_call *call, const json_t *parameters, void *co
 void answer_detach(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_alerts(struct varlink_call *call, const json_t *parameters, void *context);
 void answer_check(struct varlink_call *call, const json_t *parameters, void *context);
+void answer_heap(struct varlink_call *call, const json_t *parameters, void *context);
+void answer_kmem(struct varlink_call *call, const json_t *parameters, void *context);
 
 /* Reads an optional parameter; absent keeps the default. False: it has the wrong type or range,
  * and the call was answered. Strings are borrowed from the parameters. */

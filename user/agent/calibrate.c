@@ -98,6 +98,13 @@ void calibrate_free(struct calibrator *calibrator)
     free(calibrator);
 }
 
+struct calibration_cost calibrate_kind_cost(struct calibrator *calibrator, enum attach_kind kind)
+{
+    if (!calibration_is_known(calibrator->calibration, kind, CALIBRATION_PUSH))
+        measure(calibrator, kind, CALIBRATION_PUSH);
+    return calibration_cost_of(calibrator->calibration, kind, CALIBRATION_PUSH);
+}
+
 struct calibration_cost calibrate_cost(const struct calibrator *calibrator,
                                        const struct probe *probe)
 {

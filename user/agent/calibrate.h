@@ -25,6 +25,9 @@ void calibrate_enable(struct calibrator *calibrator, const struct probe *probe,
                       struct loris_probe_knobs *knobs);
 /* From the once-a-second work; takes about 1 ms for each kind and place in use, when it is due. */
 void calibrate_upkeep(struct calibrator *calibrator, uint64_t now_ns);
+/* What a call costs through this kind of user probe, on an instruction that is emulated; measured
+ * when nobody has. */
+struct calibration_cost calibrate_kind_cost(struct calibrator *calibrator, enum attach_kind kind);
 /* What a call of this probe costs; by id. */
 struct calibration_cost calibrate_cost(const struct calibrator *calibrator,
                                        const struct probe *probe);

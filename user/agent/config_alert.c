@@ -16,7 +16,7 @@
 
 #define METRIC_EXPECTED                                                                            \
     "p50, p90, p95, p99, p99.9, mean, min, max, rate, count, error_ratio, concurrency, "           \
-    "time_share or oldest"
+    "time_share, oldest, live_bytes, live_count or growth"
 #define RULE_EXPECTED                                                                              \
     "a mapping with alert:, probe:, metric:, and above: or below:; see alerts in loris.yaml"
 #define LABEL_NAME_EXPECTED "letters, digits and _, at most 63, not beginning with a digit"

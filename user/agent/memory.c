@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/heap.h"
+
 /* Kept free for what is allocated between two looks. */
 #define SLACK_DIVISOR 16
 
@@ -42,6 +44,7 @@ const char *memory_owner_name(enum memory_owner owner)
         [MEMORY_PROCESSES] = "processes",
         [MEMORY_UNITS] = "units",
         [MEMORY_COUNTERS] = "counters",
+        [MEMORY_ALLOCATIONS] = "allocations",
         [MEMORY_PROGRAM] = "program",
     };
     return names[owner];
@@ -71,6 +74,7 @@ uint64_t memory_by_owner(struct agent *agent, struct memory_figures figures[MEMO
         figures[MEMORY_KERNEL_THREADS].bytes = kernel_counters_storage_bytes(agent->counters);
         figures[MEMORY_COUNTERS].bytes = kernel_counters_bytes(agent->counters);
     }
+    figures[MEMORY_ALLOCATIONS].bytes = heap_bytes(agent);
     for (unsigned i = 0; i < MEMORY_PROGRAM; i++)
         known += figures[i].bytes;
     /* Tables may hold pages that were never touched; then the sum is what they say. */

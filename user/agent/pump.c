@@ -7,6 +7,8 @@
 #include "agent/agent.h"
 #include "agent/alerts.h"
 #include "agent/calibrate.h"
+#include "agent/heap.h"
+#include "agent/kmem.h"
 #include "agent/log.h"
 #include "agent/memory.h"
 #include "agent/service_manager.h"
@@ -268,6 +270,8 @@ static void upkeep(struct agent *agent)
     agent->cpu_ratio = agent->upkeep_ns ? (cpu_s - agent->upkeep_cpu_s) / seconds : 0;
     agent->upkeep_cpu_s = cpu_s;
     agent->upkeep_ns = pass.now_ns;
+    heap_upkeep(agent, pass.now_ns); /* while the names of what ended are known */
+    kmem_upkeep(agent, pass.now_ns);
     reap_processes(&pass);
     series_table_sweep(agent->series, pass.now_ns, SWEEP_MAX);
     calibrate_upkeep(agent->calibrator, pass.now_ns);

@@ -2,6 +2,7 @@
 #include "agent/sizing.h"
 
 #include "loris/event.h"
+#include "loris/heap.h"
 #include "loris/ledger.h"
 #include "loris/sketch.h"
 
@@ -9,6 +10,11 @@
 #define MIB (1024 * KIB)
 
 #define PROCESS_BYTES 80
+
+/* Elements of hash maps: header, key, value, up to two bucket heads. */
+#define HEAP_BLOCK_BYTES (48 + 16 + 8 + 32)
+#define HEAP_ROW_BYTES   (48 + 16 + sizeof(struct loris_heap_row) + 32)
+#define HEAP_SIZE_BYTES  (48 + 8 + 8 + 32)
 
 static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
 {
@@ -60,6 +66,10 @@ struct sizing sizing_of(const struct config *config, uint32_t cpus)
                                                                         : log_bytes(budget, cpus)),
                 .rare_ring_bytes = config->ring_rare_bytes ? config->ring_rare_bytes
                                                            : ring_bytes(budget, cpus, 64),
+                .heap_blocks_max = (uint32_t)clamp(budget / 12 / HEAP_BLOCK_BYTES, 4096, 4u << 20),
+                .heap_rows_max = (uint32_t)clamp(budget / 96 / HEAP_ROW_BYTES, 256, 65536),
+                .heap_sizes_max = (uint32_t)clamp(budget / 96 / HEAP_SIZE_BYTES, 4096, 1u << 20),
+                .kmem_caches_max = 1024,
             },
         .processes_max = config->processes_max
                              ? config->processes_max

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/heap.h"
+#include "agent/kmem.h"
 #include "agent/log.h"
 #include "agent/open_call_table.h"
 #include "agent/refusals.h"
@@ -129,12 +131,26 @@ static bool waits_for_unit(const struct agent_target *target)
 /* While a target waits for its unit, the pump must tell of new cgroups. */
 static void stop_when_idle(struct agent *agent)
 {
-    if (!agent->probes || probe_set_attached(agent->probes) > 0)
+    if (!agent->probes || probe_set_attached(agent->probes) > 0 || !heap_is_idle(agent) ||
+        !kmem_is_idle(agent))
         return;
     for (size_t i = 0; i < agent->targets_count; i++)
         if (waits_for_unit(agent->targets[i]))
             return;
     pump_stop(agent);
+}
+
+static int attach_by_kind(struct agent *agent, const struct attach_request *request,
+                          struct attach_report *report, struct diag *reterr_diag)
+{
+    switch (request->target.kind) {
+    case TARGET_HEAP:
+        return heap_attach(agent, request, report, reterr_diag);
+    case TARGET_KMEM:
+        return kmem_attach(agent, request, report, reterr_diag);
+    default:
+        return probe_set_attach(agent->probes, request, report, reterr_diag);
+    }
 }
 
 static int attach_wanted(struct agent *agent, const struct config_target *wanted,
@@ -153,7 +169,7 @@ static int attach_wanted(struct agent *agent, const struct config_target *wanted
         error = make_filter(agent, wanted, &request.target, &request.filter, reterr_diag);
     if (error)
         return error;
-    error = probe_set_attach(agent->probes, &request, report, reterr_diag);
+    error = attach_by_kind(agent, &request, report, reterr_diag);
     if (error)
         process_filters_remove(&agent->filters, agent->kernel, request.filter);
     else
@@ -243,6 +259,8 @@ uint32_t targets_detach(struct agent *agent, const char *text)
     if (!found)
         return 0;
     uint32_t detached = agent->probes ? probe_set_detach(agent->probes, text) : 0;
+    if (!detached && (heap_detach(agent, text) || kmem_detach(agent, text)))
+        detached = 1;
     if (detached) {
         pump_catch_up(agent);
         release_detached(agent);

@@ -32,6 +32,9 @@ static const struct metric metrics[] = {
     [ALERT_CONCURRENCY] = {.name = "concurrency", .unit = ALERT_UNIT_NUMBER},
     [ALERT_TIME_SHARE] = {.name = "time_share", .unit = ALERT_UNIT_RATIO, .needs_calls = true},
     [ALERT_OLDEST] = {.name = "oldest", .unit = ALERT_UNIT_NS, .is_of_probe = true},
+    [ALERT_LIVE_BYTES] = {.name = "live_bytes", .unit = ALERT_UNIT_BYTES},
+    [ALERT_LIVE_COUNT] = {.name = "live_count", .unit = ALERT_UNIT_NUMBER},
+    [ALERT_GROWTH] = {.name = "growth", .unit = ALERT_UNIT_BYTES_PER_S},
     [ALERT_CACHE_HIT_RATIO] = {.name = "cache_hit_ratio",
                                .unit = ALERT_UNIT_RATIO,
                                .needs_calls = true},
@@ -50,12 +53,13 @@ static const struct {
     [ALERT_UNIT_RATIO] = {"ratio", "a share from 0% to 100%, for example 5%"},
     [ALERT_UNIT_PER_S] = {"per_s", "calls a second, for example 1000/s"},
     [ALERT_UNIT_BYTES] = {"bytes", "a size, for example 64MiB"},
+    [ALERT_UNIT_BYTES_PER_S] = {"bytes_per_s", "bytes a second, for example 1MiB/s"},
     [ALERT_UNIT_NUMBER] = {"number", "a number, for example 20 or 0.5"},
 };
 
 int alert_metric_parse(const char *word, enum alert_metric *ret_metric)
 {
-    for (unsigned i = 0; i < ALERT_METRICS_OF_CALLS; i++) {
+    for (unsigned i = 0; i < ALERT_METRICS_OF_RULES; i++) {
         if (strcmp(metrics[i].name, word) == 0) {
             *ret_metric = (enum alert_metric)i;
             return 0;
@@ -152,6 +156,18 @@ static int parse_decimal(const char *text, const char *suffix, double *ret_value
     return 0;
 }
 
+/* A size and then "/s". */
+static int parse_bytes_per_s(const char *text, uint64_t *ret_bytes)
+{
+    char size[32];
+    size_t length = strlen(text);
+    if (length < strlen("/s") || length >= sizeof(size) || strcmp(text + length - 2, "/s") != 0)
+        return -EINVAL;
+    memcpy(size, text, length - 2);
+    size[length - 2] = '\0';
+    return parse_bytes(size, ret_bytes);
+}
+
 int alert_metric_parse_value(enum alert_metric metric, const char *text, double *ret_value)
 {
     uint64_t whole = 0;
@@ -164,6 +180,10 @@ int alert_metric_parse_value(enum alert_metric metric, const char *text, double 
         break;
     case ALERT_UNIT_BYTES:
         r = parse_bytes(text, &whole);
+        value = (double)whole;
+        break;
+    case ALERT_UNIT_BYTES_PER_S:
+        r = parse_bytes_per_s(text, &whole);
         value = (double)whole;
         break;
     case ALERT_UNIT_RATIO:
@@ -197,14 +217,15 @@ void alert_metric_format_value(enum alert_metric metric, double value, char out[
         format_duration((uint64_t)value, number);
         break;
     case ALERT_UNIT_BYTES:
+    case ALERT_UNIT_BYTES_PER_S:
         format_bytes((uint64_t)value, number);
         break;
     default:
         format_count(metrics[metric].unit == ALERT_UNIT_RATIO ? 100 * value : value, number);
         break;
     }
-    const char *suffix = metrics[metric].unit == ALERT_UNIT_RATIO   ? " %"
-                         : metrics[metric].unit == ALERT_UNIT_PER_S ? "/s"
-                                                                    : "";
+    enum alert_unit unit = metrics[metric].unit;
+    bool is_per_s = unit == ALERT_UNIT_PER_S || unit == ALERT_UNIT_BYTES_PER_S;
+    const char *suffix = unit == ALERT_UNIT_RATIO ? " %" : is_per_s ? "/s" : "";
     snprintf(out, 32, "%s%s", number, suffix);
 }

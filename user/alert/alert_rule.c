@@ -103,14 +103,6 @@ int alert_rule_add_annotation(struct alert_rule *rule, const char *name, const c
                        text);
 }
 
-const char *alert_rule_label(const struct alert_rule *rule, const char *name)
-{
-    for (size_t i = 0; i < rule->labels_count; i++)
-        if (strcmp(rule->labels[i].name, name) == 0)
-            return rule->labels[i].text;
-    return NULL;
-}
-
 bool alert_rule_same_identity(const struct alert_rule *left, const struct alert_rule *right)
 {
     if (strcmp(left->name, right->name) != 0 || left->severity != right->severity ||

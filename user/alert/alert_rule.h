@@ -68,8 +68,6 @@ void alert_rule_done(struct alert_rule *rule);
 int alert_rule_add_label(struct alert_rule *rule, const char *name, const char *text) _must_check_;
 int alert_rule_add_annotation(struct alert_rule *rule, const char *name,
                               const char *text) _must_check_;
-/* NULL: there is none. */
-const char *alert_rule_label(const struct alert_rule *rule, const char *name);
 
 /* Same name, severity and labels: whoever receives the alerts could not tell them apart. */
 bool alert_rule_same_identity(const struct alert_rule *left, const struct alert_rule *right);

@@ -50,14 +50,14 @@ void alert_view_value(const json_t *object, const char *key, char out[32])
         return;
     if (strcmp(unit, "ns") == 0)
         format_duration((uint64_t)value, number);
-    else if (strcmp(unit, "bytes") == 0)
+    else if (strcmp(unit, "bytes") == 0 || strcmp(unit, "bytes_per_s") == 0)
         format_bytes((uint64_t)value, number);
     else
         format_count(strcmp(unit, "ratio") == 0 ? 100 * value : value, number);
     snprintf(out, 32, "%s%s", number,
-             strcmp(unit, "ratio") == 0   ? " %"
-             : strcmp(unit, "per_s") == 0 ? "/s"
-                                          : "");
+             strcmp(unit, "ratio") == 0 ? " %"
+             : strstr(unit, "per_s")    ? "/s"
+                                        : "");
 }
 
 void alert_view_limit(const json_t *object, char out[48])

@@ -72,6 +72,14 @@ static const struct command_option list_options[] = {
     OPTIONS_END,
 };
 
+static const struct command_option heap_options[] = {
+    {OPTION_BY, 0, "by", "GROUP", BY_CHOICES, "one line for each (default process)"},
+    {OPTION_KERNEL, 0, "kernel", NULL, NULL, "the kernel's own: slab caches and pages"},
+    {OPTION_PID, 'p', "pid", "PID", NULL, "only this process"},
+    {OPTION_LIMIT, 0, "limit", "N", NULL, "at most so many lines, the largest first"},
+    OPTIONS_END,
+};
+
 static const struct command_option top_options[] = {
     {OPTION_BY, 0, "by", "GROUP", BY_CHOICES, "one row for each (default none: for each probe)"},
     {OPTION_SORT, 0, "sort", "KEY", "p50 p99 max rate count errors time name",
@@ -169,6 +177,21 @@ const struct command command_table[] = {
                     "loris list 'user:pid:4711:*' --limit 50\n",
         .options = list_options,
         .run = command_list,
+    },
+    {
+        .name = "heap",
+        .arguments = "[OBJECT-GLOB]",
+        .arguments_max = 1,
+        .summary = "memory that is allocated and not freed",
+        .description =
+            "Prints what heap: targets of the running agent count, since they are watched: live\n"
+            "bytes and blocks, how fast they grow, calls, failures, sizes. OLDER are frees of\n"
+            "blocks that were allocated before, or by a parent; they count in nothing else.",
+        .examples = "loris heap\n"
+                    "loris heap 'libc.so*' --by unit\n"
+                    "loris heap --kernel --limit 20\n",
+        .options = heap_options,
+        .run = command_heap,
     },
     {
         .name = "top",

@@ -39,6 +39,7 @@ enum option_id {
     OPTION_HISTORY,
     OPTION_WATCH,
     OPTION_RULES,
+    OPTION_KERNEL,
     OPTION_COUNT,
 };
 

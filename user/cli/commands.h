@@ -10,6 +10,7 @@ int command_stats(const struct invocation *invocation);
 int command_status(const struct invocation *invocation);
 int command_doctor(const struct invocation *invocation);
 int command_list(const struct invocation *invocation);
+int command_heap(const struct invocation *invocation);
 int command_top(const struct invocation *invocation);
 int command_alerts(const struct invocation *invocation);
 int command_check(const struct invocation *invocation);

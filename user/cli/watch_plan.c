@@ -23,6 +23,13 @@ static int add_target(const struct invocation *invocation, const char *target, j
 {
     struct diag diag;
     _cleanup_free_ char *resolved = NULL;
+    if (strncmp(target, "heap:", 5) == 0 || strncmp(target, "kmem:", 5) == 0) {
+        message_say("%s has no latencies to watch", target);
+        message_hint(
+            "name it under targets: in the configuration of the agent, and ask loris heap%s",
+            target[0] == 'k' ? " --kernel" : "");
+        return EXIT_CODE_USAGE;
+    }
     int r = target_path_resolve(target, &resolved, &diag);
     if (r < 0) {
         message_diag(&diag);

@@ -4,7 +4,8 @@
 #include "alert/alert_message.h"
 #include "base/clock.h"
 
-uint64_t alert_clock_wall(const struct alert_clock *clock, uint64_t time_ns)
+/* When it was, as people count. */
+static uint64_t wall_of(const struct alert_clock *clock, uint64_t time_ns)
 {
     uint64_t ago_ns = clock->now_ns - time_ns;
     return ago_ns < clock->wall_ns ? clock->wall_ns - ago_ns : 0;
@@ -14,7 +15,7 @@ static void write_time(struct json_writer *json, const char *key, const struct a
                        uint64_t time_ns)
 {
     char time[32];
-    clock_format_utc(alert_clock_wall(clock, time_ns), time);
+    clock_format_utc(wall_of(clock, time_ns), time);
     json_string_z(json, key, time);
 }
 
@@ -153,7 +154,7 @@ void alert_json_write_rule(struct json_writer *json, const char *key,
     json_end_object(json);
 }
 
-const char *alert_json_kind(enum alert_notice_kind kind)
+static const char *kind_name(enum alert_notice_kind kind)
 {
     static const char *const names[] = {
         [ALERT_NOTICE_FIRING] = "firing",
@@ -168,7 +169,7 @@ void alert_json_headline(const struct alert_notice *notice, uint64_t window_ns, 
 {
     text_append_string(out, notice->rule->name);
     if (notice->count) {
-        text_append_format(out, " is %s: ", alert_json_kind(notice->kind));
+        text_append_format(out, " is %s: ", kind_name(notice->kind));
         alert_message_write(notice->rule, notice->alerts[0], window_ns, out);
     }
     if (notice->count > 1)
@@ -203,7 +204,7 @@ void alert_json_write_notice(struct json_writer *json, const char *key,
     json_begin_object(json, key);
     json_string_z(json, "schema", ALERT_JSON_SCHEMA);
     write_time(json, "time", clock, clock->now_ns);
-    json_string_z(json, "kind", alert_json_kind(notice->kind));
+    json_string_z(json, "kind", kind_name(notice->kind));
     json_string_z(json, "alert", rule->name);
     if (notice->count)
         json_string_z(json, "state", state_name(notice->alerts[0]));

@@ -15,17 +15,12 @@ struct alert_clock {
     uint64_t window_ns; /* of a rule without its own */
 };
 
-/* When it was, as people count. */
-uint64_t alert_clock_wall(const struct alert_clock *clock, uint64_t time_ns);
-
 /* seq 0: it has none. */
 void alert_json_write(struct json_writer *json, const char *key, const struct alert_rule *rule,
                       const struct alert *alert, const struct alert_clock *clock, uint64_t seq);
 /* A rule and how it stands. */
 void alert_json_write_rule(struct json_writer *json, const char *key,
                            const struct alert_rule_view *view, const struct alert_clock *clock);
-/* "firing", "resolved", "unknown", "held_back" */
-const char *alert_json_kind(enum alert_notice_kind kind);
 /* What people read first: "slow-queries is firing: ..., and 3 more". */
 void alert_json_headline(const struct alert_notice *notice, uint64_t window_ns, struct text *out);
 void alert_json_write_notice(struct json_writer *json, const char *key,

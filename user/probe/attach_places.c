@@ -262,6 +262,22 @@ int attach_user_marks(const struct attach_job *job, const char *path,
     return attach_two_entries(job, path, multi, single, reterr_diag);
 }
 
+int attach_heap_functions(const struct attach_job *job, enum attach_kind kind, const char *path,
+                          const struct heap_places *places, struct diag *reterr_diag)
+{
+    bool multi = kind == ATTACH_UPROBE_MULTI;
+    const struct edge_plan plans[] = {
+        {multi ? KERNEL_MHEAP_EXIT : KERNEL_HEAP_EXIT, BPF_LINK_EDGE_ENTRY, places->exits,
+         places->exit_count},
+        {multi ? KERNEL_MHEAP_RETURN : KERNEL_HEAP_RETURN, BPF_LINK_EDGE_RETURN, places->returns,
+         places->return_count},
+        {multi ? KERNEL_MHEAP_ENTRY : KERNEL_HEAP_ENTRY, BPF_LINK_EDGE_ENTRY, places->entries,
+         places->entry_count},
+    };
+    size_t first = places->exit_count ? 0 : places->return_count ? 1 : 2;
+    return link_edges(job, kind, path, plans + first, 3 - first, reterr_diag);
+}
+
 static int attach_fentry(const struct attach_job *job, const struct attach_place *place)
 {
     _cleanup_close_ int entry_fd = -1;

@@ -44,6 +44,14 @@ int attach_user_marks(const struct attach_job *job, const char *path,
                       const struct attach_place *begins, size_t begin_count,
                       const struct attach_place *ends, size_t end_count,
                       struct diag *reterr_diag) _must_check_;
+/* Of allocators: multi or single links to three sets of places, the last two of which may be
+ * empty. Frees are entered only; what cannot have a return probe has exits. */
+struct heap_places {
+    const struct attach_place *entries, *returns, *exits;
+    size_t entry_count, return_count, exit_count;
+};
+int attach_heap_functions(const struct attach_job *job, enum attach_kind kind, const char *path,
+                          const struct heap_places *places, struct diag *reterr_diag) _must_check_;
 int attach_kernel_functions(const struct attach_job *job, enum attach_kind kind,
                             const struct attach_place *places, size_t count,
                             struct diag *reterr_diag) _must_check_;

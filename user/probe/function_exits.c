@@ -21,6 +21,7 @@ struct exit_walk {
     struct function_exits *exits;
     uint64_t first_branch;
     struct diag *diag;
+    bool may_jump_out;
 };
 
 static int refuse(struct exit_walk *walk, uint64_t address, const char *why)
@@ -59,8 +60,10 @@ static int walk_direct_jump(struct exit_walk *walk, uint64_t address, uint64_t t
     int r = function_code_add_target(&walk->code, target);
     if (r == -ENOMEM)
         return out_of_memory(walk);
-    if (r < 0)
+    if (r < 0 && !walk->may_jump_out)
         return refuse(walk, address, "it jumps out of the function (tail call)");
+    if (r < 0)
+        walk->exits->jumps_out++;
     return 0;
 }
 
@@ -246,11 +249,12 @@ static void walk_done(struct exit_walk *walk)
     function_code_done(&walk->code);
 }
 
-int function_exits_find(const struct object_file *object, const struct object_function *function,
-                        struct function_exits *ret_exits, struct diag *reterr_diag)
+static int find(const struct object_file *object, const struct object_function *function,
+                bool may_jump_out, struct function_exits *ret_exits, struct diag *reterr_diag)
 {
     struct function_exits exits = {.count = 0};
-    _cleanup_(walk_done) struct exit_walk walk = {.exits = &exits, .diag = reterr_diag};
+    _cleanup_(walk_done) struct exit_walk walk = {
+        .exits = &exits, .diag = reterr_diag, .may_jump_out = may_jump_out};
     if (function->is_ifunc)
         return diag_set(reterr_diag, EOPNOTSUPP, "%.200s is the resolver of an indirect function",
                         function->name);
@@ -273,4 +277,17 @@ int function_exits_find(const struct object_file *object, const struct object_fu
         exits.entry_bytes = (uint32_t)branch + 1;
     *ret_exits = exits;
     return 0;
+}
+
+int function_exits_find(const struct object_file *object, const struct object_function *function,
+                        struct function_exits *ret_exits, struct diag *reterr_diag)
+{
+    return find(object, function, false, ret_exits, reterr_diag);
+}
+
+int function_exits_find_own(const struct object_file *object,
+                            const struct object_function *function,
+                            struct function_exits *ret_exits, struct diag *reterr_diag)
+{
+    return find(object, function, true, ret_exits, reterr_diag);
 }

@@ -14,6 +14,7 @@
 struct function_exits {
     uint64_t file_offsets[FUNCTION_EXITS_MAX]; /* ascending */
     size_t count;
+    uint32_t jumps_out; /* to code that may leave for it */
     /* Instructions that start in the first entry_bytes bytes run once a call, before any jump and
      * call: no jump of the function leads back among them. */
     uint32_t entry_bytes;
@@ -28,3 +29,9 @@ struct function_exits {
  */
 int function_exits_find(const struct object_file *object, const struct object_function *function,
                         struct function_exits *ret_exits, struct diag *reterr_diag) _must_check_;
+/* The same, but that jumps out of the function are counted: for those whose caller knows where they
+ * lead. */
+int function_exits_find_own(const struct object_file *object,
+                            const struct object_function *function,
+                            struct function_exits *ret_exits,
+                            struct diag *reterr_diag) _must_check_;

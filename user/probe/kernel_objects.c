@@ -17,6 +17,8 @@
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "core.skel.h"
 #include "fentry.skel.h"
+#include "heap.skel.h"
+#include "kmem.skel.h"
 #include "kprobe.skel.h"
 #include "maps.skel.h"
 #include "open.skel.h"
@@ -81,6 +83,22 @@ static const struct program_spec program_specs[KERNEL_PROGRAMS] = {
     [KERNEL_KERN_SESSION] = {"on_kern_session", KERNEL_GROUP_KERN_SESSION, NULL,
                              KERNEL_ATTACH_KPROBE_SESSION},
     [KERNEL_EACH_SESSION] = {"on_each_session", KERNEL_GROUP_OPEN_SESSIONS, NULL, 0},
+    [KERNEL_HEAP_ENTRY] = {"on_heap_entry", KERNEL_GROUP_HEAP, NULL, 0},
+    [KERNEL_HEAP_RETURN] = {"on_heap_return", KERNEL_GROUP_HEAP, NULL, 0},
+    [KERNEL_HEAP_EXIT] = {"on_heap_exit", KERNEL_GROUP_HEAP_EXITS, NULL, 0},
+    [KERNEL_MHEAP_ENTRY] = {"on_mheap_entry", KERNEL_GROUP_MHEAP, NULL, KERNEL_ATTACH_UPROBE_MULTI},
+    [KERNEL_MHEAP_RETURN] = {"on_mheap_return", KERNEL_GROUP_MHEAP, NULL,
+                             KERNEL_ATTACH_UPROBE_MULTI},
+    [KERNEL_MHEAP_EXIT] = {"on_mheap_exit", KERNEL_GROUP_MHEAP_EXITS, NULL,
+                           KERNEL_ATTACH_UPROBE_MULTI},
+    [KERNEL_HEAP_EXEC] = {"on_heap_exec", KERNEL_GROUP_HEAP_LIFE, NULL, 0},
+    [KERNEL_HEAP_THREAD_EXIT] = {"on_heap_thread_exit", KERNEL_GROUP_HEAP_LIFE, NULL, 0},
+    [KERNEL_CACHE_ALLOC] = {"on_cache_alloc", KERNEL_GROUP_KMEM_SLAB, NULL, 0},
+    [KERNEL_CACHE_FREE] = {"on_cache_free", KERNEL_GROUP_KMEM_SLAB, NULL, 0},
+    [KERNEL_KMALLOC] = {"on_kmalloc", KERNEL_GROUP_KMEM_SLAB, NULL, 0},
+    [KERNEL_KFREE] = {"on_kfree", KERNEL_GROUP_KMEM_SLAB, NULL, 0},
+    [KERNEL_PAGE_ALLOC] = {"on_page_alloc", KERNEL_GROUP_KMEM_PAGES, NULL, 0},
+    [KERNEL_PAGE_FREE] = {"on_page_free", KERNEL_GROUP_KMEM_PAGES, NULL, 0},
 };
 
 static const char *const map_names[KERNEL_MAPS] = {
@@ -108,6 +126,17 @@ static const char *const map_names[KERNEL_MAPS] = {
     [KERNEL_MAP_INTERRUPT_OPEN] = "interrupt_open",
     [KERNEL_MAP_SYSCALL_PROBES] = "syscall_probes",
     [KERNEL_MAP_SPAN_PROBES] = "span_probes",
+    [KERNEL_MAP_HEAP_ROWS] = "heap_rows",
+    [KERNEL_MAP_HEAP_BLOCKS] = "heap_blocks",
+    [KERNEL_MAP_HEAP_SIZES] = "heap_sizes",
+    [KERNEL_MAP_HEAP_LEDGERS] = "heap_ledgers",
+    [KERNEL_MAP_HEAP_LAST_ID] = "heap_last_id",
+    [KERNEL_MAP_HEAP_TARGETS] = "heap_targets",
+    [KERNEL_MAP_HEAP_THREADS] = "heap_threads",
+    [KERNEL_MAP_KMEM_SLABS] = "kmem_slabs",
+    [KERNEL_MAP_KMEM_CACHES] = "kmem_caches",
+    [KERNEL_MAP_KMEM_PAGES] = "kmem_pages",
+    [KERNEL_MAP_KMEM_LEDGERS] = "kmem_ledgers",
 };
 
 enum kernel_group kernel_program_group(enum kernel_program program)
@@ -121,6 +150,7 @@ struct group_spec {
 };
 
 #define USER_TITLE "the programs for user functions"
+#define HEAP_TITLE "the programs for allocators"
 
 static const struct group_spec group_specs[KERNEL_GROUPS] = {
     [KERNEL_GROUP_CORE] = {loris_core__elf_bytes, "the core programs"},
@@ -142,6 +172,13 @@ static const struct group_spec group_specs[KERNEL_GROUPS] = {
     [KERNEL_GROUP_FENTRY] = {loris_fentry__elf_bytes, "the fentry programs"},
     [KERNEL_GROUP_KPROBE] = {loris_kprobe__elf_bytes, "the kprobe programs"},
     [KERNEL_GROUP_KMULTI] = {loris_kprobe__elf_bytes, "the kprobe programs"},
+    [KERNEL_GROUP_HEAP] = {loris_heap__elf_bytes, HEAP_TITLE},
+    [KERNEL_GROUP_HEAP_EXITS] = {loris_heap__elf_bytes, HEAP_TITLE},
+    [KERNEL_GROUP_MHEAP] = {loris_heap__elf_bytes, HEAP_TITLE},
+    [KERNEL_GROUP_MHEAP_EXITS] = {loris_heap__elf_bytes, HEAP_TITLE},
+    [KERNEL_GROUP_HEAP_LIFE] = {loris_heap__elf_bytes, HEAP_TITLE},
+    [KERNEL_GROUP_KMEM_SLAB] = {loris_kmem__elf_bytes, "the programs for kmem:slab"},
+    [KERNEL_GROUP_KMEM_PAGES] = {loris_kmem__elf_bytes, "the programs for kmem:pages"},
 };
 
 static void bpf_object_close_cleanup(struct bpf_object **object)
@@ -304,7 +341,7 @@ static int set_map_sizes(struct bpf_object *object, const struct kernel_side_con
 
 static int take_maps(struct bpf_object *object, int map_fds[KERNEL_MAPS])
 {
-    for (size_t i = 0; i < KERNEL_MAPS; i++) {
+    for (size_t i = 0; i < KERNEL_MAPS_SHARED; i++) {
         struct bpf_map *map = bpf_object__find_map_by_name(object, map_names[i]);
         map_fds[i] = map ? duplicate_fd(bpf_map__fd(map)) : -ENOENT;
         if (map_fds[i] < 0)
@@ -315,11 +352,59 @@ static int take_maps(struct bpf_object *object, int map_fds[KERNEL_MAPS])
 
 static int share_maps(struct bpf_object *object, const int map_fds[KERNEL_MAPS])
 {
-    for (size_t i = 0; i < KERNEL_MAPS; i++) {
+    for (size_t i = 0; i < KERNEL_MAPS_SHARED; i++) {
         struct bpf_map *map = bpf_object__find_map_by_name(object, map_names[i]);
         int error = map ? bpf_map__reuse_fd(map, map_fds[i]) : -ENOENT;
         if (error)
             return error;
+    }
+    return 0;
+}
+
+/* Of the maps that come with their programs: which the configuration sizes. */
+static uint32_t own_map_entries(const struct kernel_side_config *config, size_t map)
+{
+    switch (map) {
+    case KERNEL_MAP_HEAP_ROWS:
+        return config->heap_rows_max;
+    case KERNEL_MAP_HEAP_BLOCKS:
+        return config->heap_blocks_max;
+    case KERNEL_MAP_HEAP_SIZES:
+        return config->heap_sizes_max;
+    case KERNEL_MAP_KMEM_SLABS:
+    case KERNEL_MAP_KMEM_CACHES:
+        return config->kmem_caches_max;
+    default:
+        return 0; /* as the program says */
+    }
+}
+
+/* Uses the object's own maps again where another group brought them. */
+static int prepare_own_maps(struct bpf_object *object, const struct kernel_side_config *config,
+                            const int map_fds[KERNEL_MAPS])
+{
+    int error = 0;
+    for (size_t i = KERNEL_MAPS_SHARED; i < KERNEL_MAPS && !error; i++) {
+        struct bpf_map *map = bpf_object__find_map_by_name(object, map_names[i]);
+        uint32_t entries = own_map_entries(config, i);
+        if (map && map_fds[i] >= 0)
+            error = bpf_map__reuse_fd(map, map_fds[i]);
+        else if (map && entries)
+            error = bpf_map__set_max_entries(map, entries);
+    }
+    return error;
+}
+
+static int take_own_maps(struct bpf_object *object, int map_fds[KERNEL_MAPS])
+{
+    for (size_t i = KERNEL_MAPS_SHARED; i < KERNEL_MAPS; i++) {
+        struct bpf_map *map = bpf_object__find_map_by_name(object, map_names[i]);
+        if (!map || map_fds[i] >= 0)
+            continue;
+        int fd = duplicate_fd(bpf_map__fd(map));
+        if (fd < 0)
+            return fd;
+        map_fds[i] = fd;
     }
     return 0;
 }
@@ -342,8 +427,8 @@ int kernel_objects_create_maps(const struct kernel_side_config *config, uint32_t
 /* Loads the group's programs from one of its objects, less those that this kernel's types say are
  * missing (NULL: all). */
 static int load_from(const void *(*bytes_of)(size_t *ret_size), enum kernel_group group,
-                     const struct btf *kernel, const int map_fds[KERNEL_MAPS],
-                     int program_fds[KERNEL_PROGRAMS])
+                     const struct btf *kernel, const struct kernel_side_config *config,
+                     int map_fds[KERNEL_MAPS], int program_fds[KERNEL_PROGRAMS])
 {
     _cleanup_object_ struct bpf_object *object = open_bytes(bytes_of);
     if (!object)
@@ -353,7 +438,11 @@ static int load_from(const void *(*bytes_of)(size_t *ret_size), enum kernel_grou
         return -EALREADY;
     int error = share_maps(object, map_fds);
     if (!error)
+        error = prepare_own_maps(object, config, map_fds);
+    if (!error)
         error = bpf_object__load(object);
+    if (!error)
+        error = take_own_maps(object, map_fds);
     return error ? error : take_programs(object, group, program_fds);
 }
 
@@ -370,32 +459,34 @@ static int session_kfunc_arguments(const struct btf *kernel)
  * What a refusal may be due to is looked for only then, because reading the kernel's types takes
  * as long as loading a group. Another outcome than -EALREADY is that of a second try.
  */
-static int load_differently(enum kernel_group group, const int map_fds[KERNEL_MAPS],
-                            int program_fds[KERNEL_PROGRAMS], struct diag *reterr_diag)
+static int load_differently(enum kernel_group group, const struct kernel_side_config *config,
+                            int map_fds[KERNEL_MAPS], int program_fds[KERNEL_PROGRAMS],
+                            struct diag *reterr_diag)
 {
     _cleanup_(btf_free_cleanup) struct btf *kernel = NULL;
     int error = require_btf(&kernel, reterr_diag);
     if (error)
         return error;
     if (group != KERNEL_GROUP_USER_SESSION && group != KERNEL_GROUP_KERN_SESSION)
-        return load_from(group_specs[group].bytes, group, kernel, map_fds, program_fds);
+        return load_from(group_specs[group].bytes, group, kernel, config, map_fds, program_fds);
     int arguments = session_kfunc_arguments(kernel);
     if (arguments < 0)
         return diag_set(reterr_diag, EOPNOTSUPP, "this kernel has no sessions (since 6.10)");
     return arguments == 0
                ? -EALREADY
-               : load_from(loris_session_ctx__elf_bytes, group, NULL, map_fds, program_fds);
+               : load_from(loris_session_ctx__elf_bytes, group, NULL, config, map_fds, program_fds);
 }
 
-int kernel_objects_load_group(enum kernel_group group, const int map_fds[KERNEL_MAPS],
-                              int program_fds[KERNEL_PROGRAMS], struct diag *reterr_diag)
+int kernel_objects_load_group(enum kernel_group group, const struct kernel_side_config *config,
+                              int map_fds[KERNEL_MAPS], int program_fds[KERNEL_PROGRAMS],
+                              struct diag *reterr_diag)
 {
     const struct group_spec *spec = &group_specs[group];
     struct diag diag = {0};
-    int error = load_from(spec->bytes, group, NULL, map_fds, program_fds);
+    int error = load_from(spec->bytes, group, NULL, config, map_fds, program_fds);
     if (!error || error == -EPERM || error == -ENOMEM)
         return error ? diagnose_load(error, spec->title, reterr_diag) : 0;
-    int second = load_differently(group, map_fds, program_fds, &diag);
+    int second = load_differently(group, config, map_fds, program_fds, &diag);
     if (!second)
         return 0;
     if (diag.what[0] && reterr_diag)

@@ -28,6 +28,13 @@ enum kernel_group {
     KERNEL_GROUP_FENTRY,
     KERNEL_GROUP_KPROBE,
     KERNEL_GROUP_KMULTI,
+    KERNEL_GROUP_HEAP,
+    KERNEL_GROUP_HEAP_EXITS,
+    KERNEL_GROUP_MHEAP,
+    KERNEL_GROUP_MHEAP_EXITS,
+    KERNEL_GROUP_HEAP_LIFE,
+    KERNEL_GROUP_KMEM_SLAB,
+    KERNEL_GROUP_KMEM_PAGES,
     KERNEL_GROUPS,
 };
 
@@ -37,10 +44,10 @@ enum kernel_group kernel_program_group(enum kernel_program program);
  * kernel, and so neither their time nor their memory. */
 int kernel_objects_create_maps(const struct kernel_side_config *config, uint32_t cpus,
                                int map_fds[KERNEL_MAPS], struct diag *reterr_diag) _must_check_;
-/* Loads a group over these maps and stores owned fds; programs whose tracepoint this kernel lacks
- * stay -1. -EOPNOTSUPP and others with a diag. */
-int kernel_objects_load_group(enum kernel_group group, const int map_fds[KERNEL_MAPS],
-                              int program_fds[KERNEL_PROGRAMS],
+/* Loads a group over these maps, with those of its own that are not there yet, and stores owned
+ * fds; programs whose tracepoint this kernel lacks stay -1. -EOPNOTSUPP and others with a diag. */
+int kernel_objects_load_group(enum kernel_group group, const struct kernel_side_config *config,
+                              int map_fds[KERNEL_MAPS], int program_fds[KERNEL_PROGRAMS],
                               struct diag *reterr_diag) _must_check_;
 /* Loads fentry and fexit programs for one kernel function. */
 int kernel_objects_load_fentry(const char *function, const int map_fds[KERNEL_MAPS],

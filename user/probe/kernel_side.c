@@ -73,8 +73,8 @@ static int load_core(struct kernel_side *side, struct diag *reterr_diag)
     int error = prepare_maps(side);
     if (error)
         return diag_set(reterr_diag, -error, "cannot fill the maps: %s", strerror(-error));
-    error =
-        kernel_objects_load_group(KERNEL_GROUP_CORE, side->map_fds, side->program_fds, reterr_diag);
+    error = kernel_objects_load_group(KERNEL_GROUP_CORE, &side->config, side->map_fds,
+                                      side->program_fds, reterr_diag);
     side->group_loaded[KERNEL_GROUP_CORE] = !error;
     return error;
 }
@@ -162,7 +162,8 @@ static int load_group(struct kernel_side *side, enum kernel_group group, struct 
 {
     struct diag *refusal = &side->group_refusal[group];
     if (!side->group_loaded[group] && !refusal->what[0]) {
-        int error = kernel_objects_load_group(group, side->map_fds, side->program_fds, refusal);
+        int error = kernel_objects_load_group(group, &side->config, side->map_fds,
+                                              side->program_fds, refusal);
         if (!error && group == KERNEL_GROUP_USER_SESSION)
             error = publish_session_program(side);
         side->group_loaded[group] = error == 0;
@@ -325,7 +326,7 @@ uint64_t kernel_side_map_bytes(const struct kernel_side *side)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < KERNEL_MAPS; i++)
-        bytes += map_bytes(side->map_fds[i]);
+        bytes += side->map_fds[i] >= 0 ? map_bytes(side->map_fds[i]) : 0;
     for (uint32_t cpu = 0; cpu < side->cpus; cpu++)
         bytes += map_bytes(side->rare_rings.fds[cpu]);
     return bytes;

@@ -15,6 +15,11 @@ struct kernel_side_config {
     uint32_t waits_max;       /* tasks in run queues, and requests, timed at one moment */
     uint32_t samples_log2;    /* capacity of the sample log of each CPU, in records */
     uint32_t rare_ring_bytes; /* per CPU; a power of two, at least a page */
+    /* What takes memory from the first heap or kmem target on, each at least 1: */
+    uint32_t heap_blocks_max; /* that are alive at one moment */
+    uint32_t heap_rows_max;   /* processes, times targets */
+    uint32_t heap_sizes_max;  /* different sizes (buckets), times processes */
+    uint32_t kmem_caches_max;
 };
 
 enum kernel_map {
@@ -42,6 +47,18 @@ enum kernel_map {
     KERNEL_MAP_INTERRUPT_OPEN,
     KERNEL_MAP_SYSCALL_PROBES,
     KERNEL_MAP_SPAN_PROBES,
+    KERNEL_MAPS_SHARED, /* those below come with the first program that uses them */
+    KERNEL_MAP_HEAP_ROWS = KERNEL_MAPS_SHARED,
+    KERNEL_MAP_HEAP_BLOCKS,
+    KERNEL_MAP_HEAP_SIZES,
+    KERNEL_MAP_HEAP_LEDGERS,
+    KERNEL_MAP_HEAP_LAST_ID,
+    KERNEL_MAP_HEAP_TARGETS,
+    KERNEL_MAP_HEAP_THREADS,
+    KERNEL_MAP_KMEM_SLABS,
+    KERNEL_MAP_KMEM_CACHES,
+    KERNEL_MAP_KMEM_PAGES,
+    KERNEL_MAP_KMEM_LEDGERS,
     KERNEL_MAPS,
 };
 
@@ -88,6 +105,21 @@ enum kernel_program {
     KERNEL_USER_SESSION,
     KERNEL_KERN_SESSION,
     KERNEL_EACH_SESSION,
+    /* allocators */
+    KERNEL_HEAP_ENTRY,
+    KERNEL_HEAP_RETURN,
+    KERNEL_HEAP_EXIT,
+    KERNEL_MHEAP_ENTRY,
+    KERNEL_MHEAP_RETURN,
+    KERNEL_MHEAP_EXIT,
+    KERNEL_HEAP_EXEC,
+    KERNEL_HEAP_THREAD_EXIT,
+    KERNEL_CACHE_ALLOC,
+    KERNEL_CACHE_FREE,
+    KERNEL_KMALLOC,
+    KERNEL_KFREE,
+    KERNEL_PAGE_ALLOC,
+    KERNEL_PAGE_FREE,
     KERNEL_PROGRAMS,
 };
 
@@ -107,7 +139,8 @@ int kernel_side_open(const struct kernel_side_config *config, struct kernel_side
 void kernel_side_free(struct kernel_side *side);
 DEFINE_CLEANUP(struct kernel_side *, kernel_side_free);
 
-int kernel_side_map(const struct kernel_side *side, enum kernel_map map); /* a borrowed fd */
+/* A borrowed fd; -1: the map has not come yet. */
+int kernel_side_map(const struct kernel_side *side, enum kernel_map map);
 /* A borrowed fd; the program's group is loaded on first use. -EOPNOTSUPP with the reason when this
  * kernel refuses it; it is not tried again. */
 int kernel_side_program(struct kernel_side *side, enum kernel_program program,
@@ -141,5 +174,6 @@ int kernel_side_clear_ledger(struct kernel_side *side, uint32_t probe) _must_che
 uint64_t kernel_side_missed(const struct kernel_side *side);
 /* Bytes of all maps and rings as the kernel accounts them. */
 uint64_t kernel_side_map_bytes(const struct kernel_side *side);
-/* The bytes that a configuration will take, before it is loaded. */
+/* The bytes that a configuration will take, before it is loaded; without what heap and kmem targets
+ * take from the first of them on. */
 uint64_t kernel_side_estimate_bytes(const struct kernel_side_config *config, uint32_t cpus);

@@ -90,6 +90,9 @@ int probe_set_attach_by_kind(struct probe_set *set, struct watch *watch,
         return watch_attach_syscalls(set, watch, report, reterr_diag);
     case TARGET_SPAN:
         return watch_attach_span(set, watch, report, reterr_diag);
+    case TARGET_HEAP:
+    case TARGET_KMEM:
+        break; /* no probes: the agent attaches them by themselves */
     }
     return -EINVAL;
 }

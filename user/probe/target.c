@@ -20,6 +20,8 @@ static const struct {
                              "query__start..query__done"},
     [TARGET_SYSCALL] = {"syscall", "syscall:openat"},
     [TARGET_SPAN] = {"span", "span:block-io"},
+    [TARGET_HEAP] = {"heap", "heap:libc.so.6 or heap:pid:1234"},
+    [TARGET_KMEM] = {"kmem", "kmem:slab or kmem:pages"},
 };
 
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
@@ -43,8 +45,10 @@ static int refuse_kind(const char *text, struct diag *diag)
     if (!colon) {
         diag_set(diag, EINVAL, "target '%.200s' does not say what kind it is", text);
         if (syscall_names_match(text, NULL, NULL))
-            diag_hint(diag, "did you mean syscall:%.200s? (kinds: kernel user usdt syscall span)",
-                      text);
+            diag_hint(
+                diag,
+                "did you mean syscall:%.200s? (kinds: kernel user usdt syscall span heap kmem)",
+                text);
         else if (span_names_match(text, NULL, NULL))
             diag_hint(diag, "did you mean span:%.200s?", text);
         else if (strchr(text, '/'))
@@ -57,11 +61,6 @@ static int refuse_kind(const char *text, struct diag *diag)
     if ((size_t)(colon - text) < sizeof(kind))
         memcpy(kind, text, (size_t)(colon - text));
     diag_set(diag, EINVAL, "target '%.200s' is of no known kind", text);
-    if (!strcmp(kind, "heap") || !strcmp(kind, "kmem")) {
-        diag_set(diag, EINVAL, "target '%.200s': %s: targets cannot be watched yet", text, kind);
-        diag_hint(diag, "user:libc.so.6:malloc watches how long calls of malloc take");
-        return -EINVAL;
-    }
     for (size_t i = 0; *kind && i < KIND_COUNT; i++)
         if (edit_distance(kind, kinds[i].name, 2) <= 2) {
             diag_hint(diag, "did you mean %s%.200s?", kinds[i].name, colon);
@@ -70,7 +69,8 @@ static int refuse_kind(const char *text, struct diag *diag)
     if (strchr(text, '/') || strstr(text, ".so") || !strncmp(text, "pid:", 4))
         diag_hint(diag, "did you mean user:%.200s?", text);
     else
-        diag_hint(diag, "kinds are kernel, user, usdt, syscall and span; for example %s",
+        diag_hint(diag,
+                  "kinds are kernel, user, usdt, syscall, span, heap and kmem; for example %s",
                   kinds[TARGET_USER].example);
     return -EINVAL;
 }
@@ -108,19 +108,48 @@ static bool take_part(const char **rest, char *ret_part)
     return true;
 }
 
+static int parse_pid(const char *number, struct target *target, struct diag *diag)
+{
+    uint64_t pid;
+    if (parse_u64(number, &pid) < 0 || pid < 1 || pid > PID_LIMIT)
+        return refuse(target->text, target->kind, diag, "a pid is a number from 1 to 4194304");
+    target->object[0] = '\0';
+    target->object_pid = (int32_t)pid;
+    return 0;
+}
+
+static int parse_heap(const char *rest, struct target *target, struct diag *diag)
+{
+    if (!*rest)
+        return refuse(target->text, TARGET_HEAP, diag, "the object is empty");
+    if (!strncmp(rest, "pid:", 4))
+        return parse_pid(rest + 4, target, diag);
+    if (strchr(rest, ':'))
+        return refuse(target->text, TARGET_HEAP, diag,
+                      "it means all functions that allocate and names none");
+    strcpy(target->object, rest);
+    return 0;
+}
+
+static int parse_kmem(const char *rest, struct target *target, struct diag *diag)
+{
+    if (strcmp(rest, "slab") != 0 && strcmp(rest, "pages") != 0)
+        return refuse(target->text, TARGET_KMEM, diag, "the kernel allocates slab or pages");
+    strcpy(target->name, rest);
+    return 0;
+}
+
 static int parse_user(const char *rest, struct target *target, struct diag *diag)
 {
     if (!take_part(&rest, target->object))
         return refuse(target->text, TARGET_USER, diag, "it names no function");
     if (!strcmp(target->object, "pid")) {
         char number[TARGET_TEXT_MAX];
-        uint64_t pid;
         if (!take_part(&rest, number))
             return refuse(target->text, TARGET_USER, diag, "it names no function");
-        if (parse_u64(number, &pid) < 0 || pid < 1 || pid > PID_LIMIT)
-            return refuse(target->text, TARGET_USER, diag, "a pid is a number from 1 to 4194304");
-        target->object[0] = '\0';
-        target->object_pid = (int32_t)pid;
+        int error = parse_pid(number, target, diag);
+        if (error)
+            return error;
     } else if (!target->object[0]) {
         return refuse(target->text, TARGET_USER, diag, "the object is empty");
     }
@@ -196,6 +225,10 @@ int target_parse(const char *text, struct target *ret_target, struct diag *reter
         r = parse_user(rest, &target, reterr_diag);
     else if (target.kind == TARGET_USDT)
         r = parse_usdt(rest, &target, reterr_diag);
+    else if (target.kind == TARGET_HEAP)
+        r = parse_heap(rest, &target, reterr_diag);
+    else if (target.kind == TARGET_KMEM)
+        r = parse_kmem(rest, &target, reterr_diag);
     else
         r = parse_name(target.kind, rest, &target, reterr_diag);
     if (r < 0)

@@ -13,6 +13,8 @@ enum target_kind {
     TARGET_USDT,    /* usdt:OBJECT:PROVIDER:BEGIN..END */
     TARGET_SYSCALL, /* syscall:NAME */
     TARGET_SPAN,    /* span:NAME */
+    TARGET_HEAP,    /* heap:OBJECT; no latencies */
+    TARGET_KMEM,    /* kmem:slab, kmem:pages; the same */
 };
 
 #define TARGET_TEXT_MAX 512
@@ -22,7 +24,7 @@ struct target {
     enum target_kind kind;
     char text[TARGET_TEXT_MAX];     /* as given */
     char object[TARGET_TEXT_MAX];   /* path, soname, or empty when pid is set */
-    int32_t object_pid;             /* of user:pid:N:NAME, else 0 */
+    int32_t object_pid;             /* of user:pid:N:NAME and heap:pid:N, else 0 */
     char provider[TARGET_TEXT_MAX]; /* usdt */
     char name[TARGET_TEXT_MAX];     /* glob allowed; usdt: the begin mark */
     char end_name[TARGET_TEXT_MAX]; /* usdt: the end mark */
@@ -32,4 +34,9 @@ struct target {
  * hint with the likely kind. Control characters are refused. */
 int target_parse(const char *text, struct target *ret_target,
                  struct diag *reterr_diag) _must_check_;
+/* Whether calls of such targets have a latency: they are probes. */
+static inline bool target_is_timed(enum target_kind kind)
+{
+    return kind != TARGET_HEAP && kind != TARGET_KMEM;
+}
 const char *target_kind_name(enum target_kind kind); /* "kernel", "user", ... */

@@ -28,7 +28,8 @@ static void reads_every_key_of_a_rule(void **state)
     assert_int_equal(rule->window_ns, 60000000000);
     assert_int_equal(rule->min_count, 20);
     assert_string_equal(rule->labels[0].name, "area");
-    assert_string_equal(alert_rule_label(rule, "team"), "db");
+    assert_string_equal(rule->labels[1].text, "db");
+    assert_int_equal(config->alerting.layout, LINE_LAYOUT_ECS);
     assert_string_equal(rule->annotations[0].text,
                         "{probe} takes {value} in {unit}, {labels.team}");
     assert_int_equal(rule->origin.line, 31);

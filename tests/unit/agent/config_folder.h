@@ -141,7 +141,7 @@ static const char every_key[] __attribute__((unused)) =
     "      unit: redis.service\n"
     "      follow: true\n"
     "alerting: {interval: 1s, notice_interval: 5m, history: 10, self: false, journal: false,\n"
-    "           file: \"-\", state: none}\n"
+    "           file: \"-\", layout: ecs, state: none}\n"
     "alerts:\n"
     "  - alert: slow\n"
     "    probe: user:libpq.so.5:PQ*\n"

@@ -8,7 +8,7 @@
 static void every_metric_is_found_by_its_name(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < ALERT_METRICS_OF_CALLS; i++) {
+    for (unsigned i = 0; i < ALERT_METRICS_OF_RULES; i++) {
         enum alert_metric metric;
         assert_int_equal(alert_metric_parse(alert_metric_name((enum alert_metric)i), &metric), 0);
         assert_int_equal(metric, i);
@@ -65,6 +65,8 @@ static void values_have_the_units_of_their_metric(void **state)
     assert_value(ALERT_RATE, "0.5/s", 0.5, "0.50/s");
     assert_value(ALERT_CONCURRENCY, "2.5", 2.5, "2.50");
     assert_value(ALERT_COUNT, "0", 0, "0");
+    assert_value(ALERT_LIVE_BYTES, "1GiB", 1073741824, "1.0 GiB");
+    assert_value(ALERT_GROWTH, "1.5MiB/s", 1572864, "1.5 MiB/s");
     assert_value(ALERT_MEMORY, "64MiB", 67108864, "64.0 MiB");
 }
 
@@ -77,6 +79,8 @@ static void refuses_values_of_other_units(void **state)
         assert_int_equal(alert_metric_parse_value(ALERT_ERROR_RATIO, wrong[i], &value), -EINVAL);
     assert_int_equal(alert_metric_parse_value(ALERT_ERROR_RATIO, "100.1%", &value), -ERANGE);
     assert_int_equal(alert_metric_parse_value(ALERT_COUNT, "9999999999999999", &value), -ERANGE);
+    assert_int_equal(alert_metric_parse_value(ALERT_GROWTH, "1MiB", &value), -EINVAL);
+    assert_int_equal(alert_metric_parse_value(ALERT_GROWTH, "/s", &value), -EINVAL);
     assert_int_equal(alert_metric_parse_value(ALERT_P99, "5%", &value), -EINVAL);
     assert_int_equal(alert_metric_parse_value(ALERT_RATE, "5 s", &value), -EINVAL);
     assert_int_equal(alert_metric_parse_value(ALERT_COUNT, "inf", &value), -EINVAL);

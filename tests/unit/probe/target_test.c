@@ -83,7 +83,11 @@ static void says_what_is_wrong_and_what_was_probably_meant(void **state)
     refuse("vfs_frobnicate", "does not say what kind", "kernel:vfs_frobnicate");
     refuse("libc.so.6:malloc", "no known kind", "user:libc.so.6:malloc");
     refuse("uesr:libc.so.6:malloc", "no known kind", "did you mean user:libc.so.6:malloc?");
-    refuse("heap:libc.so.6", "cannot be watched yet", "malloc");
+    refuse("heap:", "the object is empty", "heap:libc.so.6");
+    refuse("heap:libc.so.6:malloc", "names none", "heap:libc.so.6");
+    refuse("heap:pid:0", "a pid is a number", "");
+    refuse("heap:pid:", "a pid is a number", "");
+    refuse("kmem:slub", "slab or pages", "kmem:slab");
     refuse("user:libc.so.6", "names no function", "user:libc.so.6:malloc");
     refuse("user::malloc", "the object is empty", "");
     refuse("user:libc.so.6:", "the function is empty", "");
