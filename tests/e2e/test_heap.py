@@ -57,9 +57,10 @@ def _ledger_of(agent):
     return wait_for(at_rest, what="no allocation is in flight")
 
 
-def _refusal(agent, target, **more):
+def _refusal(agent, target, filter=None, **knobs):
+    more = {"filter": filter} if filter else {}
     try:
-        agent.call("Attach", targets=[{"target": target}], **more)
+        agent.call("Attach", targets=[{"target": target, **knobs}], **more)
     except VarlinkError as error:
         return str(error)
     raise AssertionError(f"{target} was attached")
@@ -382,6 +383,16 @@ def says_what_cannot_be_watched():
                               (f"heap:{workload('spin')}", "no function that allocates"),
                               ("kmem:slub", "slab or pages")):
             expect(words in _refusal(agent, target), f"{target}: {_refusal(agent, target)}")
+
+
+def says_what_allocators_have_no_use_for():
+    with Agent() as agent:
+        agent.wait_ready()
+        expect("by itself" in _refusal(agent, "heap:libc.so.6", errors="zero"), "errors")
+        expect("takes no filter" in _refusal(agent, "kmem:pages", filter={"comm": "x"}), "filter")
+        listed = loris("list", "heap:libc.so.6")
+        expect_equal(listed.returncode, 1, "exit status of list")
+        expect("is a target as it stands" in listed.stderr, listed.stderr)
 
 
 def loris_heap_prints_what_the_agent_counts():
