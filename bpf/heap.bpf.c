@@ -19,8 +19,14 @@ struct open_allocation {
     u32 is_old_known;
 };
 
+/* What a thread's storage takes, in units of the rare ledger's slots (128 bytes): the element, and
+ * the head that a task's first one brings. */
+#define THREAD_SLOTS 6
+
 struct heap_thread {
     u32 depth;
+    u32 is_counted; /* in the rare ledger's slots_made */
+    u32 reserved;
     u32 freed_target; /* of the last free of this thread, its block and stack pointer */
     u64 freed;
     u64 freed_frame;
@@ -412,6 +418,19 @@ static __always_inline void release(struct heap_thread *thread, struct loris_hea
     ledger_add(row->live_count, -1);
 }
 
+static __always_inline struct heap_thread *thread_of(struct task_struct *task)
+{
+    struct heap_thread *thread =
+        bpf_task_storage_get(&heap_threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (thread && !thread->is_counted) {
+        struct loris_rare_ledger *rare = rare_ledger_here();
+        thread->is_counted = 1;
+        if (rare)
+            ledger_add(rare->slots_made, THREAD_SLOTS);
+    }
+    return thread;
+}
+
 static __always_inline int enter(struct pt_regs *ctx)
 {
     keep_task_stack();
@@ -426,8 +445,7 @@ static __always_inline int enter(struct pt_regs *ctx)
         return 0;
     }
     bool is_release = cookie_function(cookie) >= LORIS_HEAP_RELEASES;
-    struct heap_thread *thread =
-        bpf_task_storage_get(&heap_threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    struct heap_thread *thread = thread_of(task);
     if (!thread) {
         ledger_add(ledger->no_storage, 1);
         ledger_add(ledger->entered, !is_release);
@@ -568,7 +586,11 @@ SEC("tp_btf/sched_process_exit")
 int on_heap_thread_exit(u64 *ctx)
 {
     struct task_struct *task = (struct task_struct *)ctx[0];
+    struct heap_thread *thread = bpf_task_storage_get(&heap_threads, task, NULL, 0);
+    struct loris_rare_ledger *rare = rare_ledger_here();
     leave_all(task);
+    if (thread && thread->is_counted && rare)
+        ledger_add(rare->slots_gone, THREAD_SLOTS);
     /* The count has been lowered for this thread already: zero means that it was the last. */
     if (BPF_CORE_READ(task, signal, live.counter) != 0)
         return 0;
