@@ -93,10 +93,18 @@ __weak __noinline int end_allocation(struct open_allocation *call, u64 address)
     return 0;
 }
 
+/* False: the target of this call has gone, and its slot may be another's. */
+static __always_inline bool target_is_current(u32 cookie)
+{
+    u32 slot = cookie_target(cookie) & (LORIS_HEAP_TARGETS_MAX - 1);
+    const u32 *target = bpf_map_lookup_elem(&heap_targets, &slot);
+    return target && *target == cookie_target(cookie);
+}
+
 /* A call that will not return: an exception out of new means that it failed. */
 __weak __noinline int leave_allocation(struct open_allocation *call)
 {
-    if (!call || !call->cookie)
+    if (!call || !target_is_current(call->cookie))
         return 0;
     if (cookie_function(call->cookie) == LORIS_HEAP_NEW)
         return end_allocation(call, 0);

@@ -345,6 +345,28 @@ def detaching_leaves_nothing_and_attaching_again_begins_anew():
         expect_equal(_gained(before, after, "live_count"), 50, "blocks that live")
 
 
+def comes_and_goes_under_load_and_harms_nobody():
+    """Exceptions pass, calls are open whenever the probes go, and no number is of another time."""
+    with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
+        libc = pathlib.Path(shutil.copy(LIBRARIES / "libc.so.6", cxx.parent))
+        targets = [f"heap:{cxx}", f"heap:{libc}"]
+        agent.wait_ready()
+        with _through(cxx, "heap_cxx", "n=20000", "failures=20000") as throws, \
+                _through(libc, "heap", "mode=hammer", "n=300000", "older=1") as hammers:
+            throws.go()
+            hammers.go()
+            for _ in range(6):
+                agent.attach(*targets)
+                for target in agent.call("Heap")["targets"]:
+                    ledger = target["ledger"]
+                    expect(ledger["in_flight"] <= 4, f"threads in flight: {ledger}")
+                    expect_equal(ledger["abandoned"], 0, "calls without an end")
+                agent.call("Detach", targets=targets)
+            for running in (throws, hammers):
+                running.line("done")
+                expect_equal(running.finish()["status"], 0, "exit status")
+
+
 def follows_a_library_that_is_replaced():
     with _own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
@@ -404,7 +426,7 @@ def loris_heap_prints_what_the_agent_counts():
             socket = ("--socket", agent.socket_path)
             table = loris("heap", *socket)
             expect_equal(table.returncode, 0, f"exit status ({table.stderr})")
-            expect(re.search(rf"heap {running.pid} +276 KiB +1,501 ", table.stdout), table.stdout)
+            expect(re.search(rf" {running.pid} +276 KiB +1,501 ", table.stdout), table.stdout)
             line = json.loads(loris("heap", "--json", "libc*", *socket).stdout or "null")
             expect(line is None, "no object has that name")
             line = json.loads(loris("heap", "--json", *socket).stdout.splitlines()[0])
