@@ -57,9 +57,10 @@ def _ledger_of(agent):
     return wait_for(at_rest, what="no allocation is in flight")
 
 
-def _refusal(agent, target, **more):
+def _refusal(agent, target, filter=None, **knobs):
+    more = {"filter": filter} if filter else {}
     try:
-        agent.call("Attach", targets=[{"target": target}], **more)
+        agent.call("Attach", targets=[{"target": target, **knobs}], **more)
     except VarlinkError as error:
         return str(error)
     raise AssertionError(f"{target} was attached")
@@ -344,6 +345,28 @@ def detaching_leaves_nothing_and_attaching_again_begins_anew():
         expect_equal(_gained(before, after, "live_count"), 50, "blocks that live")
 
 
+def comes_and_goes_under_load_and_harms_nobody():
+    """Exceptions pass, calls are open whenever the probes go, and no number is of another time."""
+    with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
+        libc = pathlib.Path(shutil.copy(LIBRARIES / "libc.so.6", cxx.parent))
+        targets = [f"heap:{cxx}", f"heap:{libc}"]
+        agent.wait_ready()
+        with _through(cxx, "heap_cxx", "n=20000", "failures=20000") as throws, \
+                _through(libc, "heap", "mode=hammer", "n=300000", "older=1") as hammers:
+            throws.go()
+            hammers.go()
+            for _ in range(6):
+                agent.attach(*targets)
+                for target in agent.call("Heap")["targets"]:
+                    ledger = target["ledger"]
+                    expect(ledger["in_flight"] <= 4, f"threads in flight: {ledger}")
+                    expect_equal(ledger["abandoned"], 0, "calls without an end")
+                agent.call("Detach", targets=targets)
+            for running in (throws, hammers):
+                running.line("done")
+                expect_equal(running.finish()["status"], 0, "exit status")
+
+
 def follows_a_library_that_is_replaced():
     with _own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
@@ -384,6 +407,16 @@ def says_what_cannot_be_watched():
             expect(words in _refusal(agent, target), f"{target}: {_refusal(agent, target)}")
 
 
+def says_what_allocators_have_no_use_for():
+    with Agent() as agent:
+        agent.wait_ready()
+        expect("by itself" in _refusal(agent, "heap:libc.so.6", errors="zero"), "errors")
+        expect("takes no filter" in _refusal(agent, "kmem:pages", filter={"comm": "x"}), "filter")
+        listed = loris("list", "heap:libc.so.6")
+        expect_equal(listed.returncode, 1, "exit status of list")
+        expect("is a target as it stands" in listed.stderr, listed.stderr)
+
+
 def loris_heap_prints_what_the_agent_counts():
     with _own_library("libc.so.6") as library, Agent(f"targets:\n  - heap:{library}\n") as agent:
         agent.wait_ready()
@@ -393,7 +426,7 @@ def loris_heap_prints_what_the_agent_counts():
             socket = ("--socket", agent.socket_path)
             table = loris("heap", *socket)
             expect_equal(table.returncode, 0, f"exit status ({table.stderr})")
-            expect(re.search(rf"heap {running.pid} +276 KiB +1,501 ", table.stdout), table.stdout)
+            expect(re.search(rf" {running.pid} +276 KiB +1,501 ", table.stdout), table.stdout)
             line = json.loads(loris("heap", "--json", "libc*", *socket).stdout or "null")
             expect(line is None, "no object has that name")
             line = json.loads(loris("heap", "--json", *socket).stdout.splitlines()[0])

@@ -181,7 +181,9 @@ static void write_ledger(struct json_writer *json, const struct loris_heap_ledge
     json_u64(json, "entered", ledger->entered);
     json_u64(json, "returned", ledger->returned);
     json_u64(json, "abandoned", ledger->abandoned);
-    json_u64(json, "in_flight", ledger->entered - ledger->returned - ledger->abandoned);
+    /* CPUs are read one after the other: a call may seem to have returned before it came. */
+    uint64_t gone = ledger->returned + ledger->abandoned;
+    json_u64(json, "in_flight", ledger->entered > gone ? ledger->entered - gone : 0);
     json_u64(json, "released", ledger->released);
     json_u64(json, "nested", ledger->nested);
     json_u64(json, "rowless", ledger->rowless);

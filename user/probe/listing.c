@@ -398,8 +398,11 @@ int listing_find(const struct listing_request *request, listing_fn on_listing, v
     if (!rest && strchr(pattern, ':')) {
         struct target ignored;
         r = target_parse(pattern, &ignored, reterr_diag);
-        if (r >= 0)
-            r = -EINVAL;
+        if (r >= 0) { /* heap, kmem */
+            r = diag_set(reterr_diag, EINVAL, "'%s' is a target as it stands: there are no others",
+                         pattern);
+            diag_hint(reterr_diag, "the functions of an object are listed by user:OBJECT:*");
+        }
     } else if (!rest) {
         r = list_word(&lister, pattern, reterr_diag);
     } else if (kind == TARGET_SYSCALL) {

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "loris/heap.h"
+
 #define KIB 1024ull
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -104,6 +106,27 @@ static void check_bounds(uint64_t budget_bytes, uint32_t cpus)
         fail_msg("%llu KiB on %u CPUs", budget_bytes / KIB, cpus);
 }
 
+/* As the kernel charges hash maps: an element's header, up to two bucket heads. */
+static void check_allocators(uint64_t budget_bytes, uint32_t cpus)
+{
+    const struct config config = config_of(budget_bytes);
+    const struct kernel_side_config kernel = sizing_of(&config, cpus).kernel;
+    uint64_t bytes = kernel.heap_blocks_max * (48ull + 24 + 32) +
+                     kernel.heap_rows_max * (48ull + 16 + sizeof(struct loris_heap_row) + 32) +
+                     kernel.heap_sizes_max * (48ull + 16 + 32);
+    bool fits = kernel.heap_blocks_max >= 4096 && kernel.heap_rows_max >= 256 &&
+                kernel.heap_sizes_max >= 4096 && bytes <= budget_bytes / 8 + MIB;
+    if (!fits)
+        fail_msg("%llu KiB on %u CPUs: %llu bytes", budget_bytes / KIB, cpus,
+                 (unsigned long long)bytes);
+}
+
+static void allocators_take_an_eighth_of_the_budget_once_they_are_watched(void **state)
+{
+    (void)state;
+    for_each_machine(check_allocators);
+}
+
 static void every_size_lies_within_its_bounds(void **state)
 {
     (void)state;
@@ -162,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_and_rings_take_at_most_half_of_the_budget),
         cmocka_unit_test(where_the_budget_is_scarce_each_cpu_gets_the_least_that_works),
+        cmocka_unit_test(allocators_take_an_eighth_of_the_budget_once_they_are_watched),
         cmocka_unit_test(every_size_lies_within_its_bounds),
         cmocka_unit_test(more_memory_never_means_less_of_anything),
         cmocka_unit_test(what_the_operator_sets_is_kept),
