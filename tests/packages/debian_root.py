@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A minimal Debian in a folder, to install into: made once; each test writes into a layer of its own."""
+"""A minimal Debian to install into: made once, and each test writes into a layer of its own."""
 
 import os
 import pathlib

@@ -53,8 +53,8 @@ def a_build_elsewhere_gives_the_same_bytes():
 
 
 def _deb_files(archive):
-    return {line.split(None, 5)[5].lstrip(".") for line in _run("dpkg-deb", "-c", archive).splitlines()
-            if not line.startswith("d")}
+    listing = _run("dpkg-deb", "-c", archive).splitlines()
+    return {line.split(None, 5)[5].lstrip(".") for line in listing if not line.startswith("d")}
 
 
 def _plain(path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Completion in real shells: bash and zsh on a terminal with the Tab key, fish asked for its list."""
+"""Completion in real shells: bash and zsh on a terminal with the Tab key, fish by its own list."""
 
 import contextlib
 import os
@@ -127,7 +127,8 @@ def every_command_and_option_of_the_help_is_offered():
         expect_equal(sorted(set(_fish(folder, "loris "))), sorted(commands), "commands of fish")
         for command in commands:
             text = subprocess.run([LORIS, "help", command], capture_output=True, text=True).stdout
-            wanted = {word.rstrip(",") for line in text.partition("\nOptions:\n")[2].partition("\n\n")[0].splitlines()
+            listed = text.partition("\nOptions:\n")[2].partition("\n\n")[0]
+            wanted = {word.rstrip(",") for line in listed.splitlines()
                       for word in line[:26].split() if word.startswith("--")}
             offered = set(_fish(folder, f"loris {command} --"))
             expect_equal(offered, wanted, f"options of {command} in fish")
@@ -154,7 +155,8 @@ def names_of_the_running_agent_complete():
 def hostile_names_are_words_and_nothing_more():
     """A symbol of a stranger's program may look like a command; who presses Tab may be root."""
     need("bash", "zsh", "fish")
-    names = ["$(touch${IFS}owned)", "`touch${IFS}owned`", ";touch\\owned", "'\"$HOME", "*", "a&b|c"]
+    names = ["$(touch${IFS}owned)", "`touch${IFS}owned`",
+             ";touch\\owned", "'\"$HOME", "*", "a&b|c"]
     with _folder() as folder:
         (folder / "bin").mkdir()
         program = folder / "bin/loris"

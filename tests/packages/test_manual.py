@@ -12,7 +12,7 @@ from support import LORIS, LORISD, Agent, scratch
 SOURCES = ROOT / "packaging/man"
 PAGES = ROOT / "build/man"
 # Options of other programs that the pages name.
-OTHERS = {"--now"}
+OTHERS = {"--now", "--catalog"}
 
 
 def _pages():
@@ -134,7 +134,7 @@ def examples_of_loris_run_as_they_stand():
         for line in lines:
             done = subprocess.run(["bash", "-c", line], capture_output=True, text=True,
                                   env=environment, cwd=folder, stdin=subprocess.DEVNULL)
-            expect(done.returncode == 0 and done.stdout,
+            expect(done.returncode == 0 and done.stdout + done.stderr,
                    f"{line}: exit status {done.returncode}, {done.stderr}")
     return f"{len(lines)} examples"
 
