@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Processes that come and go: names, folding, bounds."""
 
-from support import (Agent, Running, check_ledger, expect, expect_equal, limit, memory_figures,
-                     run_workload, scratch, user, wait_for)
+import contextlib
+import os
+import subprocess
+
+from support import (Agent, Running, Skip, check_ledger, expect, expect_equal, limit,
+                     memory_figures, run_workload, scratch, user, wait_for, workload)
 
 MIB = 1 << 20
 
@@ -88,3 +92,22 @@ def knows_processes_that_ran_before_the_agent():
         lines = agent.stats(target, by="process")
         expect_equal([line["group"].get("comm") for line in lines], ["many_calls"],
                      "names of early processes")
+
+
+def names_a_process_that_execs_on_another_cpu_than_it_was_forked_on():
+    """Rings are read one CPU after the other, so the fork's record comes last."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        raise Skip("there is one CPU only")
+    target = user("steady", "slow")
+    with Agent(check_clean=False) as agent, contextlib.ExitStack() as running:
+        agent.attach(target)
+        os.sched_setaffinity(0, {cpus[-1]})
+        for _ in range(10):
+            process = subprocess.Popen([workload("steady")], stdin=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL,
+                                       preexec_fn=lambda: os.sched_setaffinity(0, {cpus[0]}))
+            running.enter_context(process)  # ends its stdin, and with that the process
+        wait_for(lambda: len(agent.stats(target, by="process")) == 10, what="ten processes")
+        names = {line["group"].get("comm") for line in agent.stats(target, by="process")}
+    expect_equal(names, {"steady"}, "names of what called")

@@ -100,9 +100,13 @@ static void on_process(const struct loris_process_event *event, void *context)
     struct agent *agent = pass->agent;
     const struct process_id id = {event->pid, event->start_tick};
     const struct process_id parent = {event->parent_pid, event->parent_start_tick};
-    const char *unit = cgroup_units_name(agent->units, event->cgroup_id);
+    /* Rings are read one CPU after the other: a fork that comes after what the child did on another
+     * one tells of its parent, but no longer of its name and unit. */
+    bool is_late = event->edge == LORIS_PROCESS_FORK && process_table_knows(agent->processes, id);
+    const char *comm = is_late ? NULL : event->comm;
+    const char *unit = is_late ? NULL : cgroup_units_name(agent->units, event->cgroup_id);
     /* Without memory the process stays unknown, and its calls fold into (other). */
-    (void)!process_table_update(agent->processes, id, parent, event->comm, unit, pass->now_ns);
+    (void)!process_table_update(agent->processes, id, parent, comm, unit, pass->now_ns);
     if (event->edge == LORIS_PROCESS_EXIT)
         process_table_exit(agent->processes, id, pass->now_ns);
 }

@@ -367,6 +367,11 @@ const struct process *process_table_find(struct process_table *table, struct pro
     return &entry->process;
 }
 
+bool process_table_knows(const struct process_table *table, struct process_id id)
+{
+    return index_of(table, id) != NONE;
+}
+
 const char *process_table_comm(const struct process_table *table, uint32_t comm_id)
 {
     return name_pool_name(table->comms, comm_id);

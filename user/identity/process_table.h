@@ -72,6 +72,8 @@ void process_table_on_forget(struct process_table *table, process_fn on_forget, 
 
 /* One hash probe; valid until the next update or reap. */
 const struct process *process_table_find(struct process_table *table, struct process_id id);
+/* Whether it is in the table; no look-up that counts. */
+bool process_table_knows(const struct process_table *table, struct process_id id);
 /* Interned strings by id; id 0 is "(other)". Never NULL. */
 const char *process_table_comm(const struct process_table *table, uint32_t comm_id);
 const char *process_table_unit(const struct process_table *table, uint32_t unit_id);
