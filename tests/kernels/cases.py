@@ -407,7 +407,7 @@ REFUSED = {"6.1": {"kprobe-multi", "kprobe-session", "uprobe-multi", "uprobe-ses
            "6.12": {"uprobe-session"}, "sid": set()}
 
 
-@case()
+@case(seconds=120)
 def doctor_says_what_this_kernel_takes():
     def check(report):
         checks = {line["check"]: line for line in report.series}

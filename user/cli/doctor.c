@@ -48,6 +48,17 @@ static int report(const struct invocation *invocation, const json_t *reply)
     return code != 0 ? code : doctor_report_exit_code(reply);
 }
 
+/* Taking the trial probes away again is what takes its time, on old kernels most of all. */
+static int ask(struct query_client *client, json_t **ret_reply)
+{
+    struct diag diag;
+    int r =
+        query_client_call(client, "Doctor", NULL, AGENT_ATTACH_TIMEOUT_NS, NULL, ret_reply, &diag);
+    if (r < 0)
+        message_diag(&diag);
+    return message_exit_code(r);
+}
+
 /* Without an agent, or without leave to ask it, one of our own looks: it sees what its user may. */
 static int ask_private_agent(json_t **ret_reply)
 {
@@ -58,7 +69,7 @@ static int ask_private_agent(json_t **ret_reply)
         message_diag(&diag);
         return message_exit_code(r);
     }
-    return agent_access_call(private_agent_client(agent), "Doctor", NULL, ret_reply);
+    return ask(private_agent_client(agent), ret_reply);
 }
 
 int command_doctor(const struct invocation *invocation)
@@ -67,8 +78,7 @@ int command_doctor(const struct invocation *invocation)
     _cleanup_json_ json_t *reply = NULL;
     _cleanup_(query_client_free_cleanup) struct query_client *client = NULL;
     bool answers = query_client_open(invocation->socket_path, &client, &refusal) == 0;
-    int code =
-        answers ? agent_access_call(client, "Doctor", NULL, &reply) : ask_private_agent(&reply);
+    int code = answers ? ask(client, &reply) : ask_private_agent(&reply);
     if (code != 0)
         return code;
     json_t *checks = json_object_get(reply, "checks");
