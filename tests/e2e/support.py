@@ -240,23 +240,24 @@ def descendants(pid):
 class Agent:
     """lorisd with a private socket and configuration. Use as a context manager.
 
-    config: YAML text; budget: as lorisd --budget. Leaving the context stops it and checks that nothing of it is left.
+    config: YAML text; budget: as lorisd --budget; env: more of its environment. Leaving the context
+    stops it and checks that nothing of it is left.
     """
 
-    def __init__(self, config="", wrapper=(), check_clean=True, budget="none"):
+    def __init__(self, config="", wrapper=(), check_clean=True, budget="none", env=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="loris-agent-"))
         self.socket_path = self.folder / "s"
         self.config_path = self.folder / "loris.yaml"
         self.config_path.write_text(config)
         self.check_clean = check_clean
-        self.before = bpf_ids()
+        self.before = bpf_ids() if check_clean else None  # takes a moment
         self.errors = open(self.folder / "stderr", "w+b")
         self.client = None
         self.process = subprocess.Popen(
             [*wrapper, LORISD, "--config", str(self.config_path), "--socket",
              str(self.socket_path), "--budget", budget],
             stdin=subprocess.DEVNULL, stdout=open(self.folder / "stdout", "wb"),
-            stderr=self.errors)
+            stderr=self.errors, env={**os.environ, **(env or {})})
         self.pid = self.process.pid
 
     def stderr(self):

@@ -76,8 +76,9 @@ def counts_once_after_a_roll_back():
 
 def serves_others_while_single_links_are_detached():
     target = f"user:{workload('many_functions')}:*1"
-    with Agent(check_clean=False) as agent:
-        agent.attach(target, attach="uprobe")
+    config = f"targets:\n  - {{target: '{target}', attach: uprobe}}\n"
+    with Agent(config, check_clean=False) as agent:
+        expect_equal(agent.probe(user("many_functions", "fn_0001"))["attach"], "uprobe", "the kind")
         begin = time.monotonic()
         agent.call("Detach", targets=[target])
         agent.status(probes=False)

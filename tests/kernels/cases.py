@@ -117,8 +117,12 @@ def agent(steps, targets, budget="none", **knobs):
             "targets": [{"target": target, **knobs}], "filter": {"comm": comm}}})
         attach += f"echo \"answer $({call}'{request}')\"\n"
     status = '{"method":"org.loris.Agent.Status","parameters":{"probes":true}}'
+    # Without a word of single probes the agent gives up the privilege for them.
+    config = ""
+    if knobs.get("attach") in ("kprobe", "uprobe"):
+        config = f"targets: [{{target: kernel:none, attach: {knobs['attach']}, optional: true}}]"
     return f"""
-: > /tmp/loris.yaml
+echo '{config}' > /tmp/loris.yaml
 lorisd --budget {budget} --config /tmp/loris.yaml --socket /tmp/s &
 agent=$!
 {attach}{steps}
