@@ -20,7 +20,7 @@ class Message(dict):
 
 
 class ServiceManager:
-    """env: what a service gets that it starts. messages: all so far, in their order."""
+    """env: what a service gets that it starts."""
 
     def __init__(self, watchdog_s=None):
         self.folder = tempfile.mkdtemp(prefix="loris-notify-")
@@ -30,13 +30,27 @@ class ServiceManager:
             self.env["WATCHDOG_USEC"] = str(int(watchdog_s * 1e6))
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
-        self.messages = []
+        self.received = []
         self.thread = threading.Thread(target=self._receive, daemon=True)
         self.thread.start()
 
     def _receive(self):
         while text := self.socket.recv(65536):
-            self.messages.append(Message(text.decode(), time.monotonic()))
+            self.received.append(Message(text.decode(), time.monotonic()))
+
+    def _send(self, text):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(text, self.path)
+
+    @property
+    def messages(self):
+        """All that were sent before now: those that come before a mark of our own."""
+        mark = f"MARK={time.monotonic_ns()}"
+        self._send(mark.encode())
+        name, value = mark.split("=")
+        wait_for(lambda: any(message.get(name) == value for message in self.received),
+                 what="the mark comes")
+        return [message for message in self.received if name not in message]
 
     def with_key(self, *keys):
         return [message for message in self.messages if any(key in message for key in keys)]
@@ -52,8 +66,7 @@ class ServiceManager:
         return said[-1]["STATUS"] if said else ""
 
     def wait_for_states(self, *wanted, seconds=20):
-        wait_for(lambda: self.states() == list(wanted), seconds,
-                 f"the service says {wanted} (it said {self.states()})")
+        wait_for(lambda: self.states() == list(wanted), seconds, f"the service says {wanted}")
 
     def pings_after(self, moment):
         return [message for message in self.with_key("WATCHDOG") if message.came > moment]
@@ -63,8 +76,7 @@ class ServiceManager:
 
     def __exit__(self, *_):
         with contextlib.suppress(OSError):  # an empty datagram ends the thread
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ending:
-                ending.sendto(b"", self.path)
+            self._send(b"")
         self.thread.join(5)
         self.socket.close()
         os.unlink(self.path)
