@@ -52,8 +52,7 @@ static const struct right rights[] = {
     {"rights.perfmon", "CAP_PERFMON", CAP_PERFMON, CAP_SYS_ADMIN, DOCTOR_FAIL,
      "tracing programs: tracepoints, kprobes, fentry, uprobes", "nothing can be attached"},
     {"rights.sys-admin", "CAP_SYS_ADMIN", CAP_SYS_ADMIN, NO_STAND_IN, DOCTOR_ABSENT,
-     "single uprobes on kernels since 6.16 and their fixes, the iterator over open calls, runs "
-     "that the kernel left out",
+     "single uprobes on kernels since 6.16 and their fixes",
      "user functions need uprobe-multi, which CAP_BPF and CAP_PERFMON are enough for"},
     {"rights.sys-ptrace", "CAP_SYS_PTRACE", CAP_SYS_PTRACE, NO_STAND_IN, DOCTOR_WARNING,
      "reading what processes of others have mapped: user:pid:N, programs in containers",
@@ -73,16 +72,26 @@ static const struct right *right_of(const struct doctor_finding *finding)
     return right;
 }
 
-static void tell_missing(const struct doctor_machine *machine, const struct right *right,
-                         struct doctor_finding *finding)
+static void tell_missing(const struct right *right, struct doctor_finding *finding)
 {
-    const struct attach_survey *survey = machine->survey;
     doctor_found(finding, right->without, "not held: %s", right->purpose);
     doctor_means(finding, "%s", right->consequence);
     doctor_remedy(finding, "add %s to CapabilityBoundingSet= of loris.service, or run as root",
                   right->name);
-    if (right->number == CAP_SYS_ADMIN && survey->core.taken &&
-        !survey->kinds[ATTACH_UPROBE_MULTI].taken) {
+}
+
+/* A running agent gives it up where the kernel lets it. */
+static void tell_without_sys_admin(const struct doctor_machine *machine, const struct right *right,
+                                   struct doctor_finding *finding)
+{
+    const struct attach_survey *survey = machine->survey;
+    bool takes_many = survey->kinds[ATTACH_UPROBE_MULTI].taken;
+    if (survey->core.taken && takes_many) {
+        doctor_found(finding, DOCTOR_OK, "not held, nor needed: this kernel has uprobe-multi");
+        return;
+    }
+    tell_missing(right, finding);
+    if (survey->core.taken) {
         finding->result = DOCTOR_WARNING;
         doctor_means(finding, "user functions may be refused: this kernel has no uprobe-multi, "
                               "which does without");
@@ -106,8 +115,10 @@ static void check_right(const struct doctor_machine *machine, struct doctor_find
         doctor_found(finding, DOCTOR_UNKNOWN, "not held by who looks: %s", right->purpose);
         doctor_remedy(finding, "run loris doctor as root, or ask the running agent, which has "
                                "rights of its own");
+    } else if (right->number == CAP_SYS_ADMIN) {
+        tell_without_sys_admin(machine, right, finding);
     } else {
-        tell_missing(machine, right, finding);
+        tell_missing(right, finding);
     }
 }
 
