@@ -310,9 +310,9 @@ def a_process_is_all_the_allocators_that_it_has():
 
 
 def single_probes_do_the_same_where_there_are_no_multi_links():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with _own_library("libc.so.6") as library, \
+            Agent(f"targets:\n  - {{target: 'heap:{library}', attach: uprobe}}\n") as agent:
         agent.wait_ready()
-        agent.attach(f"heap:{library}", attach="uprobe")
         expect_equal(agent.call("Heap")["targets"][0]["attach"], "uprobe", "how it is attached")
         before, after, _ = _difference(library, "n=200", agent=agent)
         expect_equal(_functions_gained(before, after)["malloc"], (200, 0), "calls")

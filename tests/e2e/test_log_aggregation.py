@@ -21,9 +21,9 @@ def _config(file, target, more="", interval="1s"):
 
 
 def _output(agent, to=None):
-    """The figures of the output, in status."""
+    """The figures of the summaries' output, in status."""
     found = [output for output in agent.status(probes=False)["outputs"]
-             if to is None or output["to"] == to]
+             if output["name"] == "summaries" and to in (None, output["to"])]
     expect_equal(len(found), 1, f"outputs to {to}")
     return found[0]
 
