@@ -151,6 +151,9 @@ static void print_overhead(const json_t *overhead, struct text *out)
                        100 * json_field_number(overhead, "probes"));
     if (json_field_has(overhead, "budget"))
         text_append_format(out, " of %.2f %%", 100 * json_field_number(overhead, "budget"));
+    if (json_field_has(overhead, "allocators"))
+        text_append_format(out, "; heap and kmem targets %.2f %%, in no budget",
+                           100 * json_field_number(overhead, "allocators"));
     text_append_format(out, "; the agent itself %.2f %%\n",
                        100 * json_field_number(overhead, "agent"));
     const json_t *steps = json_object_get(overhead, "steps");
