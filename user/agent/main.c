@@ -168,6 +168,7 @@ static int exit_code_of_path(int error)
     case ENOTDIR:
     case EISDIR:
     case ELOOP:
+    case EMLINK:
     case EINVAL:
     case ENOTSOCK:
     case ENAMETOOLONG:

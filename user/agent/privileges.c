@@ -71,7 +71,7 @@ int privileges_forbid_new(void)
 int privileges_keep(uint64_t keep)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[WORDS];
+    struct __user_cap_data_struct sets[WORDS] = {0};
     int error = get_sets(sets);
     if (error)
         return error;
@@ -86,7 +86,7 @@ int privileges_keep(uint64_t keep)
 
 uint64_t privileges_held(void)
 {
-    struct __user_cap_data_struct sets[WORDS];
+    struct __user_cap_data_struct sets[WORDS] = {0};
     if (get_sets(sets))
         return 0;
     return (uint64_t)sets[1].effective << 32 | sets[0].effective;

@@ -46,14 +46,15 @@ static __attribute__((noinline)) void landing(void)
 
 static int try_user(enum attach_kind kind, int program_fd)
 {
-    uint64_t offset = 0, cookie = 0;
-    int error = own_code_offset((uintptr_t)landing, &offset);
+    struct own_code own;
+    uint64_t cookie = 0;
+    int error = own_code_find((uintptr_t)landing, &own);
     if (error)
         return error;
     if (kind == ATTACH_UPROBE)
-        return bpf_link_perf_uprobe(program_fd, OWN_CODE_PATH, offset, 0, cookie, false);
+        return bpf_link_perf_uprobe(program_fd, own.path, own.offset, 0, cookie, false);
     struct bpf_link_uprobes place = {
-        .path = OWN_CODE_PATH, .offsets = &offset, .cookies = &cookie, .count = 1};
+        .path = own.path, .offsets = &own.offset, .cookies = &cookie, .count = 1};
     return bpf_link_uprobe_multi(program_fd, &place,
                                  kind == ATTACH_UPROBE_SESSION ? BPF_LINK_EDGE_SESSION
                                                                : BPF_LINK_EDGE_ENTRY);

@@ -118,12 +118,13 @@ static enum child_end let_child_run(void (*run)(void))
 
 static int attach_trial(uintptr_t address, bool on_return)
 {
-    uint64_t offset = 0, cookie = 0;
-    int error = own_code_offset(address, &offset);
+    struct own_code own;
+    uint64_t cookie = 0;
+    int error = own_code_find(address, &own);
     if (error)
         return error;
     const struct bpf_link_uprobes place = {
-        .path = OWN_CODE_PATH, .offsets = &offset, .cookies = &cookie, .count = 1};
+        .path = own.path, .offsets = &own.offset, .cookies = &cookie, .count = 1};
     _cleanup_close_ int multi_fd = trial_program_load(KERNEL_ATTACH_UPROBE_MULTI);
     int link_fd = multi_fd < 0 ? multi_fd
                                : bpf_link_uprobe_multi(multi_fd, &place,
@@ -134,7 +135,7 @@ static int attach_trial(uintptr_t address, bool on_return)
     _cleanup_close_ int single_fd = trial_program_load(0);
     return single_fd < 0
                ? single_fd
-               : bpf_link_perf_uprobe(single_fd, OWN_CODE_PATH, offset, 0, cookie, on_return);
+               : bpf_link_perf_uprobe(single_fd, own.path, own.offset, 0, cookie, on_return);
 }
 
 static bool try_hazard(enum hazard hazard)
