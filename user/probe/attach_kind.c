@@ -44,6 +44,22 @@ static __attribute__((noinline)) void landing(void)
     __asm__ volatile("");
 }
 
+static enum bpf_link_edge edge_of(enum attach_kind kind)
+{
+    return kind == ATTACH_UPROBE_SESSION ? BPF_LINK_EDGE_SESSION : BPF_LINK_EDGE_ENTRY;
+}
+
+/* A kernel that knows the kind gets as far as the path, and wants a file there (libbpf's feature
+ * test asks the same). To attach and to detach takes 30 ms, which every start would wait for. */
+static bool wants_a_file(enum attach_kind kind, int program_fd)
+{
+    uint64_t offset = 0, cookie = 0;
+    struct bpf_link_uprobes place = {
+        .path = "/", .offsets = &offset, .cookies = &cookie, .count = 1};
+    _cleanup_close_ int link_fd = bpf_link_uprobe_multi(program_fd, &place, edge_of(kind));
+    return link_fd == -EBADF;
+}
+
 static int try_user(enum attach_kind kind, int program_fd)
 {
     struct own_code own;
@@ -55,9 +71,7 @@ static int try_user(enum attach_kind kind, int program_fd)
         return bpf_link_perf_uprobe(program_fd, own.path, own.offset, 0, cookie, false);
     struct bpf_link_uprobes place = {
         .path = own.path, .offsets = &own.offset, .cookies = &cookie, .count = 1};
-    return bpf_link_uprobe_multi(program_fd, &place,
-                                 kind == ATTACH_UPROBE_SESSION ? BPF_LINK_EDGE_SESSION
-                                                               : BPF_LINK_EDGE_ENTRY);
+    return bpf_link_uprobe_multi(program_fd, &place, edge_of(kind));
 }
 
 static const char *const trial_function = "vfs_read";
@@ -84,6 +98,8 @@ static int try_link(enum attach_kind kind, bool is_user, struct diag *reterr_dia
         [ATTACH_UPROBE_EXITS] = KERNEL_ATTACH_UPROBE_MULTI,
     };
     _cleanup_close_ int program_fd = trial_program_load(attach_types[kind]);
+    if (program_fd >= 0 && is_user && kind != ATTACH_UPROBE && wants_a_file(kind, program_fd))
+        return 0;
     _cleanup_close_ int link_fd = program_fd < 0 ? program_fd
                                   : is_user      ? try_user(kind, program_fd)
                                                  : try_kernel(kind, program_fd);
