@@ -293,6 +293,8 @@ def a_reload_keeps_the_state_of_rules_that_did_not_change():
             wait_for(lambda: _alert(agent, "other", "pending"), what="the other begins anew")
             expect_equal(_kinds(folder), ["firing"], "notices of what did not change")
             expect_equal(_kinds(folder, "other"), ["firing", "resolved"], "notices of the changed")
+            ended = [notice for notice in _notices(folder) if notice["kind"] == "resolved"][-1]
+            expect("asks for something else now" in ended["message"], f"why it ended: {ended}")
             tides.take(FAST_US)
             wait_for(lambda: "resolved" in _kinds(folder), what="it resolves")
             expect_equal(_kinds(folder), ["firing", "resolved"], "notices in the end")

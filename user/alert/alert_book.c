@@ -377,15 +377,17 @@ bool alert_book_finish(struct alert_book *book, uint64_t now_ns)
 /* The rule is gone, and with it what it said. */
 static void end_rule(struct alert_book *book, struct book_rule *entry, uint64_t now_ns)
 {
-    uint64_t held_back = 0;
     for (size_t i = 0; i < entry->count; i++) {
         struct alert *alert = entry->alerts[i];
         enum alert_phase before = alert->state.phase;
         alert->state.phase = ALERT_INACTIVE;
-        if (visible(before) != ALERT_INACTIVE)
-            book->listener.on_change(entry->rule, alert, now_ns, book->listener.context);
+        alert->is_ruleless = true;
+        if (visible(before) == ALERT_INACTIVE)
+            continue;
+        entry->changes++;
+        book->listener.on_change(entry->rule, alert, now_ns, book->listener.context);
     }
-    tell_phase(book, entry, ALERT_INACTIVE, &held_back, now_ns);
+    tell(book, entry, now_ns);
     book->alerts_count -= entry->count;
     free_alerts(entry);
 }

@@ -35,6 +35,7 @@ struct alert {
     enum alert_phase told;  /* INACTIVE, FIRING or UNKNOWN: what was told of it last */
     enum alert_sight sight; /* of the last evaluation */
     bool is_gone;           /* there is nobody any more of whom something could be seen */
+    bool is_ruleless;       /* it ended with its rule, whatever the condition */
     double value;           /* when last seen, in the metric's unit */
     uint64_t count;
     uint64_t key;   /* hash of the subject */

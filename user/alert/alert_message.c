@@ -85,6 +85,8 @@ void alert_message_write(const struct alert_rule *rule, const struct alert *aler
     bool sees_nothing = alert->sight == ALERT_SEES_NOTHING;
     if (summary < rule->annotations_count && !has_ended)
         alert_message_annotation(rule, alert, summary, window_ns, out);
+    else if (alert->is_ruleless)
+        text_append_string(out, "the rule is gone or asks for something else now");
     else if (has_ended && alert->is_gone)
         text_append_string(out, "the process has ended");
     else if (has_ended && sees_nothing)

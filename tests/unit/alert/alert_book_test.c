@@ -326,6 +326,21 @@ static void new_rules_keep_the_alerts_of_those_that_are_the_same(void **state)
     alert_rule_done(&fresh[2]);
 }
 
+static void what_a_rule_held_back_is_said_when_it_goes(void **state)
+{
+    (void)state;
+    const struct alert_rule rule = slow_rule("slow");
+    BEGIN(&rule, 1, 300 * S);
+    for (int i = 0; i < 7; i++) /* four are told, it fires again at the end */
+        look(&setting, i % 2 ? 100 : 300);
+    assert_said(&setting.told.notices, "slow:firing slow:resolved slow:firing slow:resolved");
+    set_rules(&setting, NULL, 0);
+    assert_said(&setting.told.notices, "slow:held_back(4)");
+    assert_int_equal(alert_book_held_back(setting.book), 4);
+    assert_false(alert_book_is_busy(setting.book));
+    end(&setting);
+}
+
 static void the_worst_row_is_that_of_the_rule(void **state)
 {
     (void)state;
@@ -393,6 +408,7 @@ int main(void)
         cmocka_unit_test(an_end_that_was_held_back_is_told_in_the_end),
         cmocka_unit_test(hundreds_of_rules_take_turns),
         cmocka_unit_test(new_rules_keep_the_alerts_of_those_that_are_the_same),
+        cmocka_unit_test(what_a_rule_held_back_is_said_when_it_goes),
         cmocka_unit_test(the_worst_row_is_that_of_the_rule),
         cmocka_unit_test(survives_every_failed_allocation),
     };

@@ -120,6 +120,10 @@ static void says_how_it_ended(void **state)
     alert.is_gone = false;
     alert.sight = ALERT_SEES_NOTHING;
     assert_message(&alert, "given up without data");
+    alert.sight = ALERT_SEES_TRUE;
+    alert.is_ruleless = true;
+    assert_message(&alert, "the rule is gone or asks for something else now");
+    alert.is_ruleless = false;
     alert.state.phase = ALERT_UNKNOWN;
     alert.value = 312e6;
     assert_message(&alert, "p99 of user:a:b for comm[71] was 312 ms, above 200 ms; no data since");
