@@ -300,6 +300,18 @@ def a_reload_keeps_the_state_of_rules_that_did_not_change():
             expect_equal(_kinds(folder), ["firing", "resolved"], "notices in the end")
 
 
+def a_reload_takes_no_rule_that_looks_back_longer_than_the_tables():
+    """They keep the window that they were made with until a restart."""
+    with scratch() as folder, Agent(_config(folder, [_slow()])) as agent:
+        agent.config_path.write_text(_config(folder, [_slow(window="20s")], slices=20))
+        agent.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "changes nothing: " in agent.stderr(), what="it is refused")
+        expect("looks back longer than the agent remembers" in agent.stderr(), agent.stderr())
+        expect("after a restart" in agent.stderr(), "what to do about it")
+        rule, = agent.call("Alerts")["rules"]
+        expect_equal(rule["window_s"], 2, "the window of the rule that stays")
+
+
 def the_alert_file_is_opened_again_after_a_rotation():
     with scratch() as folder, Tides(SLOW_US) as tides, Agent(_config(folder, [_slow()])) as agent:
         wait_for(lambda: "firing" in _kinds(folder), what="it is told")

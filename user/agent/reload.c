@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/alerts.h"
 #include "agent/answers.h"
+#include "agent/config_alert.h"
 #include "agent/log.h"
 #include "agent/privileges.h"
 #include "agent/service_manager.h"
@@ -50,6 +51,17 @@ static void keep_until_restart(const struct agent *agent, struct config *fresh)
         log_line(LOG_WARNING, "a change of %s needs a restart: the old value stays", names);
 }
 
+/* Rules were checked against the window of their file, which may not be the one that holds. */
+static int fit_to_what_stays(const struct agent *agent, struct config *fresh,
+                             struct diag *reterr_diag)
+{
+    keep_until_restart(agent, fresh);
+    int error = config_alert_check(fresh, reterr_diag);
+    if (error)
+        diag_hint(reterr_diag, "a longer window: of the agent holds after a restart");
+    return error;
+}
+
 /* Opens what the new configuration names, and only then closes the old. */
 static int change_summaries(struct agent *agent, struct config *fresh, struct diag *reterr_diag)
 {
@@ -89,7 +101,6 @@ static void warn_of_single_probes(const struct config *fresh)
 
 static void take_over(struct agent *agent, struct config *fresh)
 {
-    keep_until_restart(agent, fresh);
     warn_of_single_probes(fresh);
     if (agent->budget_was_given)
         fresh->overhead_budget_ratio = agent->config->overhead_budget_ratio;
@@ -114,6 +125,8 @@ int reload_configuration(struct agent *agent, struct diag *reterr_diag)
         return diag_set(reterr_diag, EOPNOTSUPP, "a private agent has no configuration to read");
     service_manager_reloading(agent->manager);
     int error = config_load(agent->config_path, &fresh, reterr_diag);
+    if (!error)
+        error = fit_to_what_stays(agent, fresh, reterr_diag);
     if (!error)
         error = alerts_reload_begin(agent, fresh, reterr_diag);
     if (!error)
