@@ -13,6 +13,7 @@ from datetime import datetime
 
 from log_collectors import Journald
 from test_heap import _own_library as own_library, _through as through
+from test_log_aggregation import _small_disk as small_disk
 from support import (Agent, LORIS, ROOT, expect, expect_equal, limit, loris, need, run_workload,
                      scratch, user, wait_for, workload)
 
@@ -201,6 +202,27 @@ def a_leak_fires_while_it_grows():
             expect(alert["value"] < 20e6, f"at most 2 MB/s: {alert}")
             wait_for(lambda: _alert(agent, "leak") is None, what="it ends with its process")
             return alert["message"]
+
+
+def a_notice_that_a_full_disk_cut_is_finished_without_another_one():
+    """Nothing but the next notice wrote the rest of it, and that may be days away."""
+    with scratch() as folder, small_disk(folder, "size=256k") as disk, Tides(SLOW_US):
+        file, ballast = disk / "alerts.jsonl", disk / "ballast"
+        room = 100  # in the page that the file has already
+        file.write_text(json.dumps({"ballast": "x" * (4096 - room - 15)}) + "\n")
+        with open(ballast, "wb", buffering=0) as full, contextlib.suppress(OSError):
+            while full.write(bytes(4096)):
+                pass
+        with Agent(_config(disk, [_slow()])) as agent:
+            def output():
+                return agent.status(probes=False)["outputs"][0]
+            wait_for(lambda: output().get("failing"), what="the notice does not fit")
+            expect_equal(output()["pending"], 1, "lines that are begun")
+            expect_equal(file.stat().st_size, 4096, "what is out ends within it")
+            ballast.unlink()
+            wait_for(lambda: output()["written"] == 1, what="the rest follows")
+            expect("failing" not in output(), f"it is over: {output()}")
+            expect_equal(_notices(disk)[-1]["kind"], "firing", "the notice")
 
 
 # --- restart and reload ----------------------------------------------------------------------

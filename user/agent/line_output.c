@@ -180,13 +180,18 @@ static void add_to_journal(struct line_output *output, const struct line_origin 
     note_result(output, &output->journal_way, r);
 }
 
-static void write_lines(struct line_output *output)
+/* The rest of a line that the disk had no room for goes out even if nothing follows it. False:
+ * there was nothing to do. */
+static bool write_lines(struct line_output *output)
 {
-    if (output->lines.length == 0)
-        return;
+    bool has_lines = output->lines.length > 0;
+    if (!has_lines && !figures_of(output, &output->file_way).pending)
+        return false;
     note_result(output, &output->file_way,
-                line_file_write(output->file, output->lines.bytes, output->lines.length));
+                has_lines ? line_file_write(output->file, output->lines.bytes, output->lines.length)
+                          : line_file_flush(output->file));
     text_clear(&output->lines);
+    return true;
 }
 
 void line_output_add(struct line_output *output, const char *object, size_t length)
@@ -208,14 +213,14 @@ void line_output_add_as(struct line_output *output, const char *message_id, cons
     if (output->journal)
         add_to_journal(output, &origin, message_id, object, length);
     if (output->lines.length >= WRITE_BYTES)
-        write_lines(output);
+        (void)write_lines(output);
 }
 
 int line_output_send(struct line_output *output)
 {
-    write_lines(output);
+    bool has_tried = write_lines(output);
     text_done(&output->lines); /* rounds are far apart */
-    return output->file_way.error;
+    return has_tried ? output->file_way.error : 0;
 }
 
 int line_output_reopen(struct line_output *output)

@@ -32,7 +32,8 @@ void line_output_add(struct line_output *output, const char *object, size_t leng
 void line_output_add_as(struct line_output *output, const char *message_id, const char *object,
                         size_t length);
 /* Never waits for a reader: what is slow to go is sent as it takes it. Says when lines begin to
- * fail and when they no longer do, so the answer, -errno of a file that takes none, may be left. */
+ * fail and when they no longer do, so the answer, -errno of a file that takes none, may be left; it
+ * is 0 when nothing was tried. */
 int line_output_send(struct line_output *output);
 
 /* After a rotation. */
