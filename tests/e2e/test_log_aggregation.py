@@ -183,6 +183,7 @@ def a_reader_of_stdout_that_sleeps_costs_what_does_not_fit():
     with scratch() as folder:
         pipe = folder / "pipe"
         os.mkfifo(pipe)
+        os.chown(pipe, 65534, 65534)  # as `sudo lorisd | reader`: another user's
         reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         config = _config('"-"', user("many_functions", "fn_*"))
         with open(reader, "rb", buffering=0) as reader, \

@@ -13,6 +13,7 @@
 #include "agent/options.h"
 #include "agent/privileges.h"
 #include "agent/service_manager.h"
+#include "export/line_file.h"
 
 static const char interface_text[] = {
 #include "agent_interface.inc"
@@ -319,6 +320,8 @@ int main(int argc, char **argv)
     code = load_config(&options, &config);
     if (code != LORISD_FINE)
         return code;
+    if (options.client_fd < 0)
+        line_file_own_stdout();
     give_up_privileges(PRIVILEGES_ATTACH | PRIVILEGES_LISTEN | PRIVILEGES_SINGLE_PROBES);
     int error = privileges_forbid_new();
     if (!error)

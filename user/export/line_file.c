@@ -73,19 +73,41 @@ static int open_path(const char *path, int *ret_fd, bool *ret_torn)
     return 0;
 }
 
-/* stdout is shared with others, who would not expect O_NONBLOCK on it: pipes and terminals are
- * opened once more for ourselves. Where that is refused, writes may block. */
-static int open_stdout(int *ret_fd, enum sink *ret_sink)
+static int find_sink_of_stdout(enum sink *ret_sink)
 {
     struct stat status;
     if (fstat(STDOUT_FILENO, &status) < 0)
         return -errno;
-    int fd = -1;
     *ret_sink = S_ISREG(status.st_mode)    ? SINK_FILE
                 : S_ISSOCK(status.st_mode) ? SINK_SOCKET
                                            : SINK_STREAM;
-    if (*ret_sink == SINK_STREAM)
-        fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return 0;
+}
+
+/* stdout is shared with others, who would not expect O_NONBLOCK on it: pipes and terminals are
+ * opened once more for ourselves. -1: refused, errno says why. */
+static int open_stream_again(void)
+{
+    return open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+void line_file_own_stdout(void)
+{
+    enum sink sink;
+    if (find_sink_of_stdout(&sink) < 0 || sink != SINK_STREAM)
+        return;
+    _cleanup_close_ int fd = open_stream_again();
+    if (fd >= 0)
+        (void)dup2(fd, STDOUT_FILENO);
+}
+
+/* Where stdout is not ours and cannot be opened, writes may block. */
+static int open_stdout(int *ret_fd, enum sink *ret_sink)
+{
+    int r = find_sink_of_stdout(ret_sink);
+    if (r < 0)
+        return r;
+    int fd = *ret_sink == SINK_STREAM ? open_stream_again() : -1;
     if (fd < 0)
         fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (fd < 0)

@@ -19,6 +19,10 @@ struct line_file_figures {
     uint64_t reopened; /* times */
 };
 
+/* Before privileges are given up: without them a pipe or terminal of another user could not be
+ * opened anew later, and one that is shared may block. From then on it is ours at once. */
+void line_file_own_stdout(void);
+
 /*
  * path "-": stdout, which is not closed; a pipe, terminal or socket there never blocks: what it
  * does not take waits in the backlog, oldest first, and lines that do not fit fail. Else a regular
