@@ -114,6 +114,13 @@ def asks_for_time_while_it_attaches():
         agent.config_path.write_text(_config(*targets, "syscall:getuid"))
         _reload(agent)
         expect(manager.with_key("WATCHDOG"), "no ping between the targets of a reload")
+        for method, targets in (("Attach", [{"target": "syscall:getgid"},
+                                            {"target": "preset:processes"}]),
+                                ("Detach", ["syscall:getgid", "preset:processes"])):
+            asked = time.monotonic()
+            agent.call(method, targets=targets)
+            expect(len(manager.pings_after(asked)) > len(targets),
+                   f"pings between the targets of {method} and of its preset")
 
 
 def a_wrong_file_on_reload_fails_and_is_said():

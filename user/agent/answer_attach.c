@@ -8,6 +8,7 @@
 #include "agent/answer_preset.h"
 #include "agent/answers.h"
 #include "agent/log.h"
+#include "agent/service_manager.h"
 #include "agent/steer.h"
 
 #define LOOK_NS   50000000
@@ -119,6 +120,7 @@ static uint32_t attach_one(struct agent *agent, const struct config_target *targ
     } else {
         diag.what[0] = '\0';
     }
+    service_manager_step(agent->manager);
     json_begin_object(results, NULL);
     json_string_z(results, "target", target->text);
     json_u64(results, "attached", report.attached);
@@ -241,6 +243,7 @@ void answer_detach(struct varlink_call *call, const json_t *parameters, void *co
             varlink_call_error(call, "TargetFailed", &diag);
             return;
         }
+        service_manager_step(agent->manager);
     }
     if (!json_is_array(given)) {
         varlink_call_invalid_parameter(call, "targets");

@@ -6,6 +6,7 @@
 
 #include "agent/config_preset.h"
 #include "agent/refusals.h"
+#include "agent/service_manager.h"
 #include "base/glob.h"
 
 const char *answer_preset_of(const char *text)
@@ -80,6 +81,7 @@ int answer_preset_attach(struct agent *agent, const struct config_target *asked,
         _cleanup_(attach_report_done) struct attach_report one = {0};
         struct diag why = {0};
         r = targets_attach(agent, &target, &one, &why);
+        service_manager_step(agent->manager);
         if (r == 0) {
             add_messages(report, &one);
             continue;
@@ -109,8 +111,10 @@ int answer_preset_detach(struct agent *agent, const char *text, uint64_t *count,
         return r;
     for (size_t i = 0; i < preset.content->targets_count; i++) {
         const char *target = preset.content->targets[i].text;
-        if (!config_target_find(agent->config, target))
-            *count += targets_detach(agent, target);
+        if (config_target_find(agent->config, target))
+            continue;
+        *count += targets_detach(agent, target);
+        service_manager_step(agent->manager);
     }
     return 0;
 }

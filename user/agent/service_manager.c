@@ -200,11 +200,14 @@ void service_manager_stopping(struct service_manager *manager)
 
 void service_manager_step(struct service_manager *manager)
 {
-    if (!manager || !manager->is_busy)
+    if (!manager)
         return;
     /* Before it is ready, a ping would only set the watchdog off. */
-    bool is_reload = manager->told_ns != 0;
-    (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu\n%sSTATUS=attaching, %zu targets so far",
-                     STEP_TIMEOUT_NS / 1000, is_reload && manager->watchdog ? "WATCHDOG=1\n" : "",
-                     manager->agent->targets_count);
+    bool feeds = manager->watchdog && manager->told_ns != 0;
+    if (manager->is_busy)
+        (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu\n%sSTATUS=attaching, %zu targets so far",
+                         STEP_TIMEOUT_NS / 1000, feeds ? "WATCHDOG=1\n" : "",
+                         manager->agent->targets_count);
+    else if (feeds)
+        (void)sd_notify(0, "WATCHDOG=1");
 }

@@ -23,7 +23,8 @@ void service_manager_reloading(struct service_manager *manager);
  */
 void service_manager_reloaded(struct service_manager *manager, const struct diag *failure);
 void service_manager_stopping(struct service_manager *manager);
-/* A target was attached or detached: during a start or reload, asks for time for the next one. */
+/* A target was attached or detached: during a start or reload, asks for time for the next one;
+ * otherwise says that it still works, for there may be many. */
 void service_manager_step(struct service_manager *manager);
 /* Says how it is, if that changed and was not said just now. Cheap enough for once a second. */
 void service_manager_upkeep(struct service_manager *manager);
