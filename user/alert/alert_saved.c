@@ -7,9 +7,11 @@
 
 #define FINGERPRINT_DIGITS 16
 
+/* As much as can be read back: what is older was saved more than once. */
 static void write_age(struct json_writer *json, const char *key, uint64_t now_ns, uint64_t time_ns)
 {
-    json_u64(json, key, now_ns - time_ns);
+    uint64_t age_ns = now_ns - time_ns;
+    json_u64(json, key, age_ns < ALERT_SAVED_AGE_MAX_NS ? age_ns : ALERT_SAVED_AGE_MAX_NS);
 }
 
 static void write_alert(struct json_writer *json, uint64_t fingerprint, const struct alert *alert,

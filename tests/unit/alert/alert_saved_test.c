@@ -4,6 +4,7 @@
 #include "alert/alert_saved.h"
 
 #define NOW (ALERT_SAVED_AGE_MAX_NS + 5000 * S)
+#define DAY (86400 * S)
 
 static struct alert_book *book_of(struct told *told, const struct alert_rule *rule)
 {
@@ -97,6 +98,25 @@ static void a_firing_alert_is_not_told_again_and_is_older(void **state)
     assert_said(&told.notices, "");
     see(book, 1, NOW + 20 * S);
     assert_said(&told.notices, "slow:resolved");
+    alert_book_free(book);
+    told_done(&told);
+}
+
+static void what_fires_for_years_is_still_known(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    const struct alert_rule rule = slow_rule("slow");
+    struct alert_book *book = book_of(&told, &rule);
+    uint64_t now_ns = NOW;
+    see(book, 900, now_ns);
+    for (int month = 0; month < 24; month++) {
+        book = restart(book, &told, &rule, now_ns + 30 * DAY, NOW, S);
+        now_ns = NOW;
+        see(book, 900, now_ns);
+    }
+    assert_said(&told.notices, "slow:firing");
+    assert_int_equal(only_alert(book)->state.fired_ns, NOW - ALERT_SAVED_AGE_MAX_NS);
     alert_book_free(book);
     told_done(&told);
 }
@@ -336,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pending_goes_on_without_the_time_away),
         cmocka_unit_test(a_firing_alert_is_not_told_again_and_is_older),
+        cmocka_unit_test(what_fires_for_years_is_still_known),
         cmocka_unit_test(keep_firing_for_goes_on),
         cmocka_unit_test(unknown_stays_unknown),
         cmocka_unit_test(a_clock_far_ahead_does_not_reach_before_the_beginning),
