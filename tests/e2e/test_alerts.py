@@ -334,6 +334,27 @@ def a_reload_takes_no_rule_that_looks_back_longer_than_the_tables():
         expect_equal(rule["window_s"], 2, "the window of the rule that stays")
 
 
+def _rule_of(agent, name):
+    found = agent.call("Alerts", name=name)["rules"]
+    return found[0] if found else {}
+
+
+def own_rules_that_a_reload_switches_on_begin_then():
+    with scratch() as folder, Tides(SLOW_US):
+        # What is never saved is tried again at each look, and these rules are about the last few.
+        wrong = _config("/nowhere/at/all", [_slow()]).replace("/nowhere/at/all/alerts.jsonl", "none")
+        with Agent(wrong) as agent:
+            fired = wait_for(lambda: _alert(agent, state="firing"), what="something is to be saved")
+            wait_for(lambda: _seconds(_alert(agent)["time"]) - _seconds(fired["fired_at"]) > 2,
+                     what="twenty looks, each of which tried")
+            latest = agent.call("Alerts")["latest"]
+            agent.config_path.write_text(_config(folder, [_slow()]).replace("self: false", ""))
+            agent.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "value" in _rule_of(agent, "loris-retries"), what="it was looked at")
+            expect_equal(_rule_of(agent, "loris-retries")["state"], "inactive", "of the past")
+            expect_equal(agent.call("Alerts")["latest"], latest, "changes since the reload")
+
+
 def the_alert_file_is_opened_again_after_a_rotation():
     with scratch() as folder, Tides(SLOW_US) as tides, Agent(_config(folder, [_slow()])) as agent:
         wait_for(lambda: "firing" in _kinds(folder), what="it is told")

@@ -193,6 +193,12 @@ void alert_self_look(struct alert_self *self, struct agent *agent)
     self->past[self->looks++ % (LOOKS + 1)] = now;
 }
 
+void alert_self_begin(struct alert_self *self, struct agent *agent)
+{
+    self->looks = 0;
+    alert_self_look(self, agent);
+}
+
 static const struct counters *newest(const struct alert_self *self)
 {
     return &self->past[(self->looks - 1) % (LOOKS + 1)];

@@ -19,5 +19,7 @@ void alert_self_look(struct alert_self *self, struct agent *agent);
 /* Tells the book, whose rule `index` is one of these, what was seen. */
 void alert_self_observe(const struct alert_self *self, const struct alert_rule *rule,
                         struct alert_book *book, size_t index);
+/* What was counted up to now is nobody's news. */
+void alert_self_begin(struct alert_self *self, struct agent *agent);
 /* What a new configuration's rules need to know of the past. */
 void alert_self_inherit(struct alert_self *self, const struct alert_self *before);

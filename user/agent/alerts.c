@@ -417,8 +417,11 @@ void alerts_reload_finish(struct agent *agent, struct config *fresh)
     struct alerts *alerts = agent->alerts;
     if (!alerts)
         return;
+    bool had_self = alerts->self;
     if (take_rules(alerts, fresh))
         log_line(LOG_ERR, "out of memory: the old alert rules stay");
+    if (alerts->self && !had_self)
+        alert_self_begin(alerts->self, agent);
     send_notices(alerts); /* those who listened until now are told which rules are gone */
     if (alerts->is_reopening) {
         line_output_close(alerts->output);
