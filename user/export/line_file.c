@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -116,15 +117,28 @@ static int open_stdout(int *ret_fd, enum sink *ret_sink)
     return 0;
 }
 
+/* As many bytes at once as a stream takes or refuses as a whole: others write to stdout as well
+ * (alerts, log lines of `2>&1`), and would do so within a line that is begun. A line that is longer
+ * has to take its chance. */
+static size_t bite_of(const struct line_file *file, const char *bytes, size_t length)
+{
+    if (file->sink == SINK_FILE || length <= PIPE_BUF)
+        return length;
+    size_t whole = PIPE_BUF - tail_bytes(bytes, PIPE_BUF);
+    const char *end = whole ? NULL : memchr(bytes, '\n', length);
+    return whole ? whole : end ? (size_t)(end - bytes) + 1 : length;
+}
+
 /* Writes until all is out, nothing more goes in (-EAGAIN) or it fails. */
 static int put_bytes(struct line_file *file, const char *bytes, size_t length, size_t *ret_done)
 {
     size_t done = 0;
     int r = 0;
     while (r == 0 && done < length) {
+        size_t bite = bite_of(file, bytes + done, length - done);
         ssize_t put = file->sink == SINK_SOCKET
-                          ? send(file->fd, bytes + done, length - done, MSG_DONTWAIT | MSG_NOSIGNAL)
-                          : write(file->fd, bytes + done, length - done);
+                          ? send(file->fd, bytes + done, bite, MSG_DONTWAIT | MSG_NOSIGNAL)
+                          : write(file->fd, bytes + done, bite);
         if (put > 0)
             done += (size_t)put;
         else if (put == 0)

@@ -37,11 +37,11 @@ void line_file_close(struct line_file *file);
 DEFINE_CLEANUP(struct line_file *, line_file_close);
 
 /*
- * Lines, each with its '\n', in one write(2). 0, also while some wait; else -errno of why lines
- * failed, whole ones. Of a line that a full disk took a part of, the rest is pending and goes out
- * before anything else. The next call tries anew. A file that was moved or deleted is made anew,
- * unasked; where that fails, the lines go on into the one that was moved, and the answer is
- * why. -EINVAL: the last line has no end.
+ * Lines, each with its '\n', in one write(2); to stdout in pieces that no other writer tears. 0,
+ * also while some wait; else -errno of why lines failed, whole ones. Of a line that a full disk
+ * took a part of, the rest is pending and goes out before anything else. The next call tries anew.
+ * A file that was moved or deleted is made anew, unasked; where that fails, the lines go on into
+ * the one that was moved, and the answer is why. -EINVAL: the last line has no end.
  */
 int line_file_write(struct line_file *file, const char *lines, size_t length) _must_check_;
 

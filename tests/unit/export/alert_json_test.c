@@ -120,7 +120,6 @@ static void says_how_it_ended(void **state)
     alert.is_gone = false;
     alert.sight = ALERT_SEES_NOTHING;
     assert_message(&alert, "given up without data");
-    alert.sight = ALERT_SEES_TRUE;
     alert.is_ruleless = true;
     assert_message(&alert, "the rule is gone or asks for something else now");
     alert.is_ruleless = false;
