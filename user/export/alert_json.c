@@ -169,7 +169,9 @@ void alert_json_headline(const struct alert_notice *notice, uint64_t window_ns, 
 {
     text_append_string(out, notice->rule->name);
     if (notice->count) {
-        text_append_format(out, " is %s: ", kind_name(notice->kind));
+        text_append_format(out, " is %s%s: ", kind_name(notice->kind),
+                           notice->alerts[0]->state.phase == ALERT_PENDING ? " and pending again"
+                                                                           : "");
         alert_message_write(notice->rule, notice->alerts[0], window_ns, out);
     }
     if (notice->count > 1)
@@ -206,8 +208,8 @@ void alert_json_write_notice(struct json_writer *json, const char *key,
     write_time(json, "time", clock, clock->now_ns);
     json_string_z(json, "kind", kind_name(notice->kind));
     json_string_z(json, "alert", rule->name);
-    if (notice->count)
-        json_string_z(json, "state", state_name(notice->alerts[0]));
+    if (notice->count) /* what is told, also of one that was held back and is pending again */
+        json_string_z(json, "state", kind_name(notice->kind));
     json_string_z(json, "severity", alert_severity_name(rule->severity));
     write_text(json, "message", &headline);
     if (notice->count)

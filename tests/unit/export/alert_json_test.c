@@ -98,6 +98,23 @@ static void what_is_held_back_alone_is_a_notice_without_an_alert(void **state)
     json_decref(object);
 }
 
+static void an_end_that_was_held_back_is_told_although_it_is_pending_again(void **state)
+{
+    (void)state;
+    const struct alert_rule rule = slow_rule("slow");
+    struct alert alert = firing_alert(71);
+    const struct alert *pointers[] = {&alert};
+    const struct alert_notice notice = {ALERT_NOTICE_RESOLVED, &rule, pointers, 1, 0};
+    alert.state.phase = ALERT_PENDING;
+    json_t *object = object_of(&notice);
+    assert_string_equal(string_of(object, "kind"), "resolved");
+    assert_string_equal(string_of(object, "state"), "resolved");
+    assert_string_equal(string_of(object, "message"),
+                        "slow is resolved and pending again: p99 of user:a:b for comm[71] is "
+                        "312 ms, above 200 ms");
+    json_decref(object);
+}
+
 static void assert_message(const struct alert *alert, const char *expected)
 {
     const struct alert_rule rule = slow_rule("slow");
@@ -176,6 +193,7 @@ int main(void)
         cmocka_unit_test(an_alert_has_all_that_is_known_of_it),
         cmocka_unit_test(a_notice_names_others_and_what_was_held_back),
         cmocka_unit_test(what_is_held_back_alone_is_a_notice_without_an_alert),
+        cmocka_unit_test(an_end_that_was_held_back_is_told_although_it_is_pending_again),
         cmocka_unit_test(says_how_it_ended),
         cmocka_unit_test(a_notice_is_a_line_whatever_strangers_are_called),
     };
