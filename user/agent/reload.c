@@ -115,7 +115,8 @@ static void take_over(struct agent *agent, struct config *fresh)
     if (agent->summary_timer && other_interval &&
         sd_event_source_set_time_relative(agent->summary_timer, fresh->interval_ns / 1000) < 0)
         log_line(LOG_WARNING, "the new interval of summaries holds after the next ones");
-    log_line(LOG_NOTICE, "configuration read again: %zu targets", fresh->targets_count);
+    log_line(LOG_NOTICE, "configuration read again: %zu target%s", fresh->targets_count,
+             fresh->targets_count == 1 ? "" : "s");
 }
 
 int reload_configuration(struct agent *agent, struct diag *reterr_diag)
