@@ -5,11 +5,9 @@
 
 #include "alert/alert_template.h"
 
-static void append_clean(struct text *out, const char *name)
+static void append_name(struct text *out, const char *name)
 {
-    char clean[ALERT_PROBE_BYTES + 1];
-    text_sanitize(name ? name : "?", sizeof(clean) - 1, clean);
-    text_append_string(out, clean);
+    text_append_sanitized(out, name ? name : "?");
 }
 
 void alert_message_who(const struct alert_subject *subject, struct text *out)
@@ -18,15 +16,15 @@ void alert_message_who(const struct alert_subject *subject, struct text *out)
     case ALERT_OF_ALL:
         break;
     case ALERT_OF_PROCESS:
-        append_clean(out, subject->comm);
+        append_name(out, subject->comm);
         text_append_format(out, "[%u]", subject->pid);
         break;
     case ALERT_OF_NAME:
-        append_clean(out, subject->comm);
+        append_name(out, subject->comm);
         text_append_string(out, " (ended)");
         break;
     case ALERT_OF_UNIT:
-        append_clean(out, subject->unit);
+        append_name(out, subject->unit);
         break;
     case ALERT_OF_OTHER:
         text_append_string(out, "(other)");
@@ -63,7 +61,7 @@ static void write_sentence(const struct alert_rule *rule, const struct alert *al
     alert_metric_format_value(rule->metric, alert->value, value);
     alert_metric_format_value(rule->metric, rule->threshold, threshold);
     text_append_format(out, "%s of ", alert_metric_name(rule->metric));
-    append_clean(out, alert->subject.probe);
+    append_name(out, alert->subject.probe);
     if (alert->subject.whom != ALERT_OF_ALL) {
         text_append_string(out, " for ");
         alert_message_who(&alert->subject, out);

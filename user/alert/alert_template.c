@@ -122,11 +122,8 @@ int alert_template_check(const struct alert_rule *rule, const char *text, size_t
 
 static void append_stranger(struct text *out, const char *name)
 {
-    char clean[ALERT_PROBE_BYTES + 1];
-    if (!name)
-        return;
-    text_sanitize(name, sizeof(clean) - 1, clean);
-    text_append_string(out, clean);
+    if (name)
+        text_append_sanitized(out, name);
 }
 
 static void append_duration(struct text *out, uint64_t ns)

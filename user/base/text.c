@@ -144,3 +144,11 @@ void text_sanitize(const char *in, size_t in_bytes, char *out)
     }
     out[length] = '\0';
 }
+
+void text_append_sanitized(struct text *text, const char *string)
+{
+    size_t from = text->length;
+    text_append_string(text, string);
+    if (text->length > from)
+        text_sanitize(text->bytes + from, text->length - from, text->bytes + from);
+}

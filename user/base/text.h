@@ -34,3 +34,5 @@ size_t text_utf8_bytes(const char *at, size_t left);
  * characters (C0, DEL, C1, line separators, bidirectional overrides) and invalid UTF-8 by '?'.
  * out holds at least in_bytes + 1; in == out is allowed. */
 void text_sanitize(const char *in, size_t in_bytes, char *out);
+/* The same behind what is there. */
+void text_append_sanitized(struct text *text, const char *string);

@@ -14,17 +14,6 @@
 #define NS_PER_S  1e9
 #define NS_PER_US 1000u
 
-/* Names come from strangers; lines are for a terminal. */
-static void append_clean(struct text *out, const char *string)
-{
-    size_t length = strlen(string);
-    _cleanup_free_ char *clean = malloc(length + 1);
-    if (!clean)
-        return;
-    text_sanitize(string, length, clean);
-    text_append_string(out, clean);
-}
-
 static void print_reasons(const json_t *reply, struct text *out)
 {
     const json_t *reasons = json_object_get(reply, "reasons");
@@ -33,10 +22,10 @@ static void print_reasons(const json_t *reply, struct text *out)
         const char *reason = json_string_value(json_array_get(reasons, i));
         const char *remedy = json_string_value(json_array_get(remedies, i));
         text_append_string(out, "  ");
-        append_clean(out, reason ? reason : "");
+        text_append_sanitized(out, reason ? reason : "");
         if (remedy && *remedy) {
             text_append_string(out, "\n    hint: ");
-            append_clean(out, remedy);
+            text_append_sanitized(out, remedy);
         }
         text_append(out, "\n", 1);
     }
@@ -53,13 +42,13 @@ static void print_agent(const json_t *reply, struct text *out)
     format_bytes(json_field_u64(reply, "memory_budget"), budget);
     format_bytes(json_field_u64(reply, "memory_peak"), peak);
     text_append_string(out, "agent     lorisd ");
-    append_clean(out, json_field_string(reply, "version"));
+    text_append_sanitized(out, json_field_string(reply, "version"));
     text_append_format(out, ", pid %llu, up %s, %s of CPU",
                        (unsigned long long)json_field_u64(reply, "pid"), uptime, cpu);
     if (uptime_s > 0.0 && cpu_s >= 0.0)
         text_append_format(out, " (%.2f %%)", 100.0 * cpu_s / uptime_s);
     text_append_string(out, "\nkernel    ");
-    append_clean(out, json_field_string(reply, "kernel"));
+    text_append_sanitized(out, json_field_string(reply, "kernel"));
     text_append_format(out, "\nmemory    %s of %s, at most %s since the start\n", used, budget,
                        peak);
 }
@@ -74,7 +63,7 @@ static void print_probes(const json_t *reply, struct text *out)
     for (size_t i = 0; i < json_array_size(kinds); i++) {
         const char *kind = json_string_value(json_array_get(kinds, i));
         text_append_string(out, i > 0 ? ", " : "");
-        append_clean(out, kind ? kind : "");
+        text_append_sanitized(out, kind ? kind : "");
     }
     series_view_format_exact(json_field_u64(reply, "series"), number);
     text_append_format(out, "\nseries    %s\n", number);
@@ -106,10 +95,10 @@ static void print_refused(const json_t *reply, struct text *out)
             continue;
         text_append_string(out, "refused   ");
         if (!strstr(reason, target)) {
-            append_clean(out, target);
+            text_append_sanitized(out, target);
             text_append_string(out, ": ");
         }
-        append_clean(out, reason);
+        text_append_sanitized(out, reason);
         text_append(out, "\n", 1);
     }
 }
@@ -162,13 +151,13 @@ static void print_overhead(const json_t *overhead, struct text *out)
         char rate[16];
         format_count(json_field_number(step, "rate_per_s"), rate);
         text_append_string(out, i == 0 ? "turned    " : "          ");
-        append_clean(out, json_field_string(step, "time"));
+        text_append_sanitized(out, json_field_string(step, "time"));
         text_append(out, " ", 1);
-        append_clean(out, json_field_string(step, "probe"));
+        text_append_sanitized(out, json_field_string(step, "probe"));
         text_append_format(out, ": %s calls/s, %.2f %% to %.2f %% of a CPU: ", rate,
                            100 * json_field_number(step, "cost_before"),
                            100 * json_field_number(step, "cost_after"));
-        append_clean(out, json_field_string(step, "after"));
+        text_append_sanitized(out, json_field_string(step, "after"));
         text_append(out, "\n", 1);
     }
 }
@@ -187,7 +176,7 @@ static void print_status(const struct invocation *invocation, const json_t *repl
                          const struct output *output, struct text *out)
 {
     unsigned width = output_width(output);
-    append_clean(out, json_field_string(reply, "health"));
+    text_append_sanitized(out, json_field_string(reply, "health"));
     text_append(out, "\n", 1);
     print_reasons(reply, out);
     print_agent(reply, out);

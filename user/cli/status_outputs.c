@@ -16,17 +16,6 @@ static void append_lines(struct text *out, const json_t *output, const char *key
     text_append_format(out, "%s%s %s", before, number, key);
 }
 
-/* Paths are the operator's, but the line is for a terminal. */
-static void append_clean(struct text *out, const char *string)
-{
-    size_t length = strlen(string);
-    _cleanup_free_ char *clean = malloc(length + 1);
-    if (!clean)
-        return;
-    text_sanitize(string, length, clean);
-    text_append_string(out, clean);
-}
-
 void status_outputs_print(const json_t *reply, struct text *out)
 {
     const json_t *outputs = json_object_get(reply, "outputs");
@@ -34,15 +23,15 @@ void status_outputs_print(const json_t *reply, struct text *out)
         const json_t *output = json_array_get(outputs, i);
         const char *to = json_field_string(output, "to");
         text_append_string(out, i == 0 ? "lines     " : "          ");
-        append_clean(out, json_field_string(output, "name"));
+        text_append_sanitized(out, json_field_string(output, "name"));
         text_append_string(out, " to ");
-        append_clean(out, strcmp(to, "-") == 0 ? "stdout" : to);
+        text_append_sanitized(out, strcmp(to, "-") == 0 ? "stdout" : to);
         append_lines(out, output, "written", ": ");
         append_lines(out, output, "pending", ", ");
         append_lines(out, output, "failed", ", ");
         if (json_field_has(output, "failing")) {
             text_append_string(out, "; failing: ");
-            append_clean(out, json_field_string(output, "failing"));
+            text_append_sanitized(out, json_field_string(output, "failing"));
         }
         text_append(out, "\n", 1);
     }

@@ -139,6 +139,21 @@ static void sanitizes_what_a_terminal_would_obey(void **state)
     assert_string_equal(out, "");
 }
 
+static void appends_names_that_are_not_trusted(void **state)
+{
+    (void)state;
+    _cleanup_text_ struct text text = {0};
+    text_append_sanitized(&text, "");
+    assert_int_equal(text.length, 0);
+    text_append_string(&text, "\033[1m");
+    text_append_sanitized(&text, "a\033b\xff");
+    assert_string_equal(text.bytes, "\033[1ma?b?");
+    text.max_bytes = text.length;
+    text_append_sanitized(&text, "more");
+    assert_true(text.failed);
+    assert_string_equal(text.bytes, "\033[1ma?b?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +163,7 @@ int main(void)
         cmocka_unit_test(survives_every_failed_allocation),
         cmocka_unit_test(knows_well_formed_utf8),
         cmocka_unit_test(sanitizes_what_a_terminal_would_obey),
+        cmocka_unit_test(appends_names_that_are_not_trusted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
