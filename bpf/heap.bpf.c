@@ -80,8 +80,10 @@ __weak __noinline int end_allocation(struct open_allocation *call, u64 address)
     u32 function = cookie_function(call->cookie);
     struct loris_heap_row *row = row_here(call->cookie);
     struct loris_heap_ledger *ledger = ledger_of_cookie(call->cookie);
-    if (ledger)
+    if (ledger) {
         ledger_add(ledger->returned, 1);
+        ledger_add(ledger->rowless, !row);
+    }
     if (!row)
         return 0;
     if (function < LORIS_HEAP_FUNCTIONS)
@@ -255,6 +257,7 @@ static __always_inline void release(struct heap_thread *thread, struct loris_hea
     u64 size = 0;
     if (!row) {
         ledger_add(ledger->released, 1);
+        ledger_add(ledger->rowless, 1);
         return;
     }
     /* A delete that jumps to another, or calls free, is at the same place of the stack or below. */

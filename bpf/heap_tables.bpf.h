@@ -95,18 +95,13 @@ static __always_inline struct loris_heap_row *make_row(const struct loris_heap_k
     return row;
 }
 
-/* The row of the current process; NULL, and counted, when there is no room for it. */
+/* The row of the current process; NULL: there is no room for it. */
 static __always_inline struct loris_heap_row *row_here(u32 cookie)
 {
     struct task_struct *task = bpf_get_current_task_btf();
     const struct loris_heap_key key = {cookie_target(cookie), task->tgid, task_start_tick(task)};
     struct loris_heap_row *row = bpf_map_lookup_elem(&heap_rows, &key);
-    if (!row || !row->id || !row->space)
-        row = make_row(&key);
-    struct loris_heap_ledger *ledger = row ? NULL : ledger_of_cookie(cookie);
-    if (ledger)
-        ledger_add(ledger->rowless, 1);
-    return row;
+    return row && row->id && row->space ? row : make_row(&key);
 }
 
 static __always_inline void sketch_size(struct loris_heap_row *row, u64 size)

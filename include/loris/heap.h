@@ -93,7 +93,7 @@ struct loris_heap_size {
 
 /*
  * Per target slot, summed over CPUs. At rest: entered = returned + abandoned + in flight, and
- * returned = calls of what allocates over all rows, folded ones included, + rowless.
+ * returned + released = calls over all rows, folded ones included, + rowless.
  */
 struct loris_heap_ledger {
     __u64 entered; /* calls that allocate, outermost ones */
@@ -101,10 +101,10 @@ struct loris_heap_ledger {
     __u64 abandoned; /* left by longjmp, or the thread ended; not those of new, which failed */
     __u64 released;  /* calls that free */
     __u64 nested;    /* within, or on behalf of, a call that is counted */
-    __u64 rowless;   /* the table of processes had no room, allocations and frees */
+    __u64 rowless;   /* part of returned and released: the table of processes had no room */
     __u64 filtered;
     __u64 too_deep;   /* part of abandoned */
-    __u64 no_storage; /* part of abandoned */
+    __u64 no_storage; /* of the thread; those that allocate are part of abandoned */
 };
 
 _Static_assert(sizeof(struct loris_heap_key) == 12, "heap key layout");

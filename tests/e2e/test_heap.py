@@ -263,6 +263,24 @@ def says_how_many_blocks_found_no_room():
                f"{status['memory_used']} bytes of {status['memory_budget']}")
 
 
+def calls_of_processes_without_a_row_are_in_the_ledger():
+    with _own_library("libc.so.6") as library, Agent("memory_budget: 24MiB\n") as agent:
+        agent.wait_ready()
+        agent.attach(f"heap:{library}")
+        with _through(library, "heap", "mode=crowd", "n=800", "older=1") as running:
+            running.go()
+            running.line("done")
+            ledger = _ledger_of(agent)
+            [row] = _heap_rows(agent, by="none")
+            calls = sum(function["calls"] for function in row["functions"].values())
+            expect(ledger["rowless"] > 0, f"some found no room: {ledger}")
+            expect_equal(ledger["returned"] + ledger["released"], calls + ledger["rowless"],
+                         "every call is in a row or found none")
+            expect(calls + ledger["rowless"] >= 800 * 5, "calls")
+            _identities_hold(row)
+    return f"{ledger['rowless']} calls found no row"
+
+
 def new_and_delete_in_all_their_forms():
     with _own_library("libstdc++.so.6") as library:
         before, after, _ = _difference(library, "n=50", "failures=20", "leaks=7", name="heap_cxx")
