@@ -125,8 +125,9 @@ __weak __noinline int leave_allocation(struct open_allocation *call)
 /*
  * Drops what cannot be open any more when the thread is at the stack pointer, with a function of
  * its own (NO_PROBE: none). User stacks grow down: a call below is gone, one at the same place is
- * when it is of the same function; another may have tail-called. What an exception may have left
- * is gone when its return address is no longer where it was.
+ * when it is of the same function, or of a target that has gone, whose returns nobody sees; another
+ * may have tail-called. What an exception may have left is gone when its return address is no
+ * longer where it was.
  */
 __weak __noinline int is_gone(struct open_allocation *call, u64 stack_pointer, u32 cookie)
 {
@@ -134,7 +135,7 @@ __weak __noinline int is_gone(struct open_allocation *call, u64 stack_pointer, u
     if (!call || call->frame < stack_pointer)
         return 1;
     if (call->frame == stack_pointer)
-        return call->cookie == cookie;
+        return call->cookie == cookie || !target_is_current(call->cookie);
     if (!call->return_address)
         return 0;
     return bpf_probe_read_user(&now, sizeof(now), (void *)call->frame) ||
