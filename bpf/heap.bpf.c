@@ -122,12 +122,20 @@ __weak __noinline int leave_allocation(struct open_allocation *call)
     return 0;
 }
 
+/* Whether it is where return probes lead to, ours or another's, that came after the entry. */
+static __always_inline bool is_trampoline(u64 address)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    u64 page = BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr);
+    return page && address - page < 4096;
+}
+
 /*
  * Drops what cannot be open any more when the thread is at the stack pointer, with a function of
  * its own (NO_PROBE: none). User stacks grow down: a call below is gone, one at the same place is
  * when it is of the same function, or of a target that has gone, whose returns nobody sees; another
  * may have tail-called. What an exception may have left is gone when its return address is no
- * longer where it was.
+ * longer where it was, nor a return probe in its place.
  */
 __weak __noinline int is_gone(struct open_allocation *call, u64 stack_pointer, u32 cookie)
 {
@@ -139,7 +147,7 @@ __weak __noinline int is_gone(struct open_allocation *call, u64 stack_pointer, u
     if (!call->return_address)
         return 0;
     return bpf_probe_read_user(&now, sizeof(now), (void *)call->frame) ||
-           now != call->return_address;
+           (now != call->return_address && !is_trampoline(now));
 }
 
 __weak __noinline int drop_gone(struct heap_thread *thread, u64 stack_pointer, u32 cookie)

@@ -292,6 +292,22 @@ def new_and_delete_in_all_their_forms():
     expect_equal((after["frees"], after["frees_older"]), (50 * 6 + 20, 0), "frees")
 
 
+def a_return_probe_on_new_changes_no_number():
+    with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
+        libc = pathlib.Path(shutil.copy(LIBRARIES / "libc.so.6", cxx.parent))
+        agent.wait_ready()
+        agent.attach(f"heap:{cxx}", force=True)
+        agent.attach(f"heap:{libc}")
+        with _through(cxx, "heap_cxx", "n=30", "leaks=5") as running:
+            running.go()
+            running.line("done")
+            [row] = _heap_rows(agent, pid=running.pid, object=str(cxx))
+            expect_equal(row["functions"]["new"], {"calls": 30 * 6 + 5, "failures": 0}, "new")
+            expect_equal((row["live_count"], row["live_bytes"]), (5, 5000), "what lives")
+            expect_equal(row["frees_older"], 0, "frees of older blocks")
+            _identities_hold(row)
+
+
 def new_within_malloc_counts_once_for_each_target():
     with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
         libc = pathlib.Path(shutil.copy(LIBRARIES / "libc.so.6", cxx.parent))
