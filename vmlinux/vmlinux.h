@@ -181,6 +181,11 @@ struct request {
 
 struct linux_binprm;
 
+/* Of a tracepoint that names its cache, since 6.1. */
+struct trace_event_raw_kmem_cache_alloc {
+    unsigned long call_site;
+};
+
 struct kmem_cache {
     unsigned int object_size;
     const char *name;
