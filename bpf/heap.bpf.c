@@ -439,9 +439,11 @@ static __always_inline struct loris_heap_row *row_in_slot(struct task_struct *ta
     return bpf_map_lookup_elem(&heap_rows, &key);
 }
 
-/* The blocks went with the address space; who sweeps the table finds them by its number. */
+/* The blocks went with the address space; who sweeps the table finds them by its number, and waits
+ * while there is none. */
 static __always_inline void empty_space(struct loris_heap_row *row)
 {
+    store_last(&row->space, 0);
     row->space = next_id();
     ledger_add(row->vanished, row->live_count);
     row->live_count = 0;

@@ -237,8 +237,9 @@ int heap_attach(struct agent *agent, const struct attach_request *request,
 struct pass {
     struct agent *agent;
     uint64_t now_ns;
-    uint32_t last_id; /* spaces above it came since */
-    uint32_t *spaces; /* that live, ascending once sorted */
+    uint32_t last_id;  /* spaces above it came since */
+    bool is_unsettled; /* a space up to it may not be in its row yet */
+    uint32_t *spaces;  /* that live, ascending once sorted */
     size_t spaces_count, spaces_max;
     struct ended {
         struct loris_heap_key key;
@@ -292,6 +293,10 @@ static void on_row(const struct loris_heap_key *key, const struct loris_heap_row
                    void *context)
 {
     struct pass *pass = context;
+    if (!row->id || !row->space) {
+        pass->is_unsettled = true;
+        return;
+    }
     bool is_current = heap_target_find(pass->agent->heap, key->target) != NULL;
     if (is_current && !row->exited) {
         observe_live(pass, key, row);
@@ -370,7 +375,7 @@ static int sweep(struct pass *pass)
 {
     struct agent_heap *heap = pass->agent->heap;
     bool at_end = false;
-    if (!heap->is_sweeping && !heap->sweep_due)
+    if (pass->is_unsettled || (!heap->is_sweeping && !heap->sweep_due))
         return 0;
     if (!heap->is_sweeping)
         heap->sweep_due = false;

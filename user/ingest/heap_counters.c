@@ -74,8 +74,7 @@ int heap_counters_rows(struct heap_counters *counters, heap_row_fn on_row, void 
     while (!batches.is_at_end &&
            (count = next_batch(&batches, counters->keys, counters->rows, ROW_BATCH)) >= 0)
         for (int i = 0; i < count; i++)
-            if (counters->rows[i].id && counters->rows[i].space)
-                on_row(&counters->keys[i], &counters->rows[i], context);
+            on_row(&counters->keys[i], &counters->rows[i], context);
     return count < 0 ? count : 0;
 }
 

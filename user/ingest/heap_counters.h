@@ -18,7 +18,7 @@ int heap_counters_new(const struct kernel_side *side,
 void heap_counters_free(struct heap_counters *counters);
 DEFINE_CLEANUP(struct heap_counters *, heap_counters_free);
 
-/* Every row that has its ids. A row may come twice, or late, where others come and go. */
+/* Every row, even one whose ids are 0 because they are being made. */
 typedef void (*heap_row_fn)(const struct loris_heap_key *key, const struct loris_heap_row *row,
                             void *context);
 int heap_counters_rows(struct heap_counters *counters, heap_row_fn on_row,
