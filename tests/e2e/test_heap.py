@@ -432,6 +432,27 @@ def lets_go_of_a_library_that_is_written_to():
         expect_equal(_gained(before, after, "live_count"), 50, "blocks of the new one")
 
 
+def a_new_library_that_is_written_to_leaves_the_old_one_watched():
+    with _own_library("libc.so.6") as library, Agent() as agent:
+        agent.wait_ready()
+        agent.attach(f"heap:{library}")
+        with _through(library, "heap", "n=10") as on_the_old:
+            code = library.read_bytes()
+            fresh = library.with_name("fresh")
+            shutil.copy(library, fresh)
+            os.rename(fresh, library)
+            wait_for(lambda: "its file has changed;" in agent.stderr(), what="the agent notices")
+            library.write_bytes(b"no library")
+            wait_for(lambda: "cannot be watched" in agent.stderr(), what="the agent lets go")
+            library.write_bytes(code)
+            wait_for(lambda: agent.call("Heap")["targets"][0].get("attach"),
+                     what="it is there again")
+            on_the_old.go()
+            on_the_old.line("done")
+            expect_equal(_row_of(agent, on_the_old.pid)["functions"]["malloc"]["calls"], 20,
+                         "calls of the old one")
+
+
 def says_what_cannot_be_watched():
     with Agent() as agent:
         agent.wait_ready()

@@ -13,6 +13,8 @@
 #define SECOND_NS  1000000000ull
 #define FOLDED_MAX 256 /* units, times targets */
 
+#define FILE_WAIT_MAX_NS (16 * SECOND_NS)
+
 #define RATE_LEAST_S 0.5 /* what happened in less is no rate */
 
 /* What the tables take of an allocation and of a free, beside the probes: as much as a timed probe
@@ -171,11 +173,23 @@ static int attach_slot(struct agent *agent, uint32_t slot, const struct attach_r
     return error;
 }
 
+/* Reading a large file takes long, so that is not done every second. */
+static void wait_for_file(struct heap_target *target, const struct diag *diag, uint64_t now_ns)
+{
+    if (!target->wait_ns)
+        log_line(LOG_WARNING, "%s: its file has changed and cannot be watched: %s",
+                 target->request.target.text, diag->what);
+    target->wait_ns = target->wait_ns ? 2 * target->wait_ns : SECOND_NS;
+    if (target->wait_ns > FILE_WAIT_MAX_NS)
+        target->wait_ns = FILE_WAIT_MAX_NS;
+    target->look_ns = now_ns + target->wait_ns;
+}
+
 /*
  * A file that was written to in place has its instructions elsewhere: its probes go at once. One
  * that was replaced is still what older processes run on.
  */
-static void follow_file(struct agent *agent, struct heap_target *target)
+static void follow_file(struct agent *agent, struct heap_target *target, uint64_t now_ns)
 {
     struct diag diag = {0};
     struct heap_watch *fresh = NULL;
@@ -188,16 +202,17 @@ static void follow_file(struct agent *agent, struct heap_target *target)
         return;
     if (state == HEAP_WATCH_REWRITTEN)
         heap_watch_free(take_ptr(target->watch));
-    bool is_first_try = !target->is_waiting;
-    int error = new_watch(agent, target, &report, &fresh, &diag);
-    target->is_waiting = error != 0;
-    if (error && is_first_try)
-        log_line(LOG_WARNING, "%s: its file has changed and cannot be watched: %s",
-                 target->request.target.text, diag.what);
-    if (error)
+    if (target->wait_ns && now_ns < target->look_ns)
         return;
-    heap_watch_free(target->older);
-    target->older = target->watch;
+    if (new_watch(agent, target, &report, &fresh, &diag)) {
+        wait_for_file(target, &diag, now_ns);
+        return;
+    }
+    target->wait_ns = 0;
+    if (target->watch) {
+        heap_watch_free(target->older);
+        target->older = target->watch;
+    }
     target->watch = fresh;
     log_line(LOG_INFO, "%s: its file has changed; %u functions are watched",
              target->request.target.text, report.attached);
@@ -448,7 +463,7 @@ void heap_upkeep(struct agent *agent, uint64_t now_ns)
         if (!heap->targets[slot].id)
             continue;
         observe_cost(agent, slot, seconds);
-        follow_file(agent, &heap->targets[slot]);
+        follow_file(agent, &heap->targets[slot], now_ns);
     }
     heap->upkeep_ns = now_ns;
 }
