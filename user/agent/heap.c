@@ -301,7 +301,8 @@ static void observe_live(struct pass *pass, const struct loris_heap_key *key,
     if (group->counts.space && group->counts.space != row->space)
         pass->agent->heap->sweep_due = true;
     group->counts = *row;
-    heap_growth_observe(&group->growth, row->live_bytes, pass->now_ns, config->window_slice_ns);
+    heap_growth_observe(&group->growth, row->live_bytes, pass->now_ns,
+                        config->window_slices * config->window_slice_ns);
 }
 
 static void on_row(const struct loris_heap_key *key, const struct loris_heap_row *row,
