@@ -295,7 +295,13 @@ static void on_object(const char *path, const char *seen_path, void *context)
     _cleanup_(finding_done) struct finding finding = {.request = search->request,
                                                       .report = search->report};
     int error = attach_object(search->watch, &finding, path, search->side, search->trials, &diag);
-    if (error && (error != -ENOENT || !search->error)) {
+    if (!error)
+        return;
+    if (finding.entries.count > 0) {
+        search->report->refused += (uint32_t)finding.entries.count;
+        attach_report_add(search->report, "%s is not watched: %s", path, diag.what);
+    }
+    if (error != -ENOENT || !search->error) {
         search->error = error;
         search->diag = diag;
     }
