@@ -252,9 +252,9 @@ int heap_attach(struct agent *agent, const struct attach_request *request,
 struct pass {
     struct agent *agent;
     uint64_t now_ns;
-    uint32_t last_id;  /* spaces above it came since */
+    uint64_t last_id;  /* spaces above it came since */
     bool is_unsettled; /* a space up to it may not be in its row yet */
-    uint32_t *spaces;  /* that live, ascending once sorted */
+    uint64_t *spaces;  /* that live, ascending once sorted */
     size_t spaces_count, spaces_max;
     struct ended {
         struct loris_heap_key key;
@@ -329,15 +329,15 @@ static void on_row(const struct loris_heap_key *key, const struct loris_heap_row
 
 static int by_row_id(const void *left, const void *right)
 {
-    uint32_t a = ((const struct ended *)left)->row.id;
-    uint32_t b = ((const struct ended *)right)->row.id;
+    uint64_t a = ((const struct ended *)left)->row.id;
+    uint64_t b = ((const struct ended *)right)->row.id;
     return a < b ? -1 : a > b;
 }
 
 static int by_number(const void *left, const void *right)
 {
-    uint32_t a = *(const uint32_t *)left;
-    uint32_t b = *(const uint32_t *)right;
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
     return a < b ? -1 : a > b;
 }
 
@@ -379,7 +379,7 @@ static int fold_ended(struct pass *pass)
     return heap_counters_sizes(heap->counters, on_size, pass);
 }
 
-static bool space_lives(uint32_t space, void *context)
+static bool space_lives(uint64_t space, void *context)
 {
     const struct pass *pass = context;
     return space > pass->last_id ||

@@ -160,7 +160,7 @@ int heap_counters_clear_ledger(struct heap_counters *counters, uint32_t slot)
                : 0;
 }
 
-int heap_counters_last_id(struct heap_counters *counters, uint32_t *ret_id)
+int heap_counters_last_id(struct heap_counters *counters, uint64_t *ret_id)
 {
     uint32_t zero = 0;
     return bpf_map_lookup_elem(map_fd(counters, KERNEL_MAP_HEAP_LAST_ID), &zero, ret_id) ? -errno

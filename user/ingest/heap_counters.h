@@ -35,7 +35,7 @@ int heap_counters_remove_row(struct heap_counters *counters,
  * Takes out blocks of address spaces that are gone, some thousands in one call; goes on where the
  * last call ended. ret_at_end: it has seen the last block.
  */
-typedef bool (*heap_space_fn)(uint32_t space, void *context); /* whether it lives */
+typedef bool (*heap_space_fn)(uint64_t space, void *context); /* whether it lives */
 int heap_counters_sweep(struct heap_counters *counters, heap_space_fn lives, void *context,
                         bool *ret_at_end) _must_check_;
 
@@ -44,7 +44,7 @@ int heap_counters_ledger(struct heap_counters *counters, uint32_t slot,
                          struct loris_heap_ledger *ret_ledger) _must_check_;
 int heap_counters_clear_ledger(struct heap_counters *counters, uint32_t slot) _must_check_;
 /* Ids of rows and address spaces made from now on are above it. */
-int heap_counters_last_id(struct heap_counters *counters, uint32_t *ret_id) _must_check_;
+int heap_counters_last_id(struct heap_counters *counters, uint64_t *ret_id) _must_check_;
 /* The target of a slot, whose rows the ends of processes are told to; 0: none. */
 int heap_counters_set_target(struct heap_counters *counters, uint32_t slot,
                              uint32_t target) _must_check_;
