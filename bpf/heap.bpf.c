@@ -80,8 +80,10 @@ __weak __noinline int end_allocation(struct open_allocation *call, u64 address)
     u32 function = cookie_function(call->cookie);
     struct loris_heap_row *row = row_here(call->cookie);
     struct loris_heap_ledger *ledger = ledger_of_cookie(call->cookie);
-    if (ledger)
+    if (ledger) {
         ledger_add(ledger->returned, 1);
+        ledger_add(ledger->rowless, !row);
+    }
     if (!row)
         return 0;
     if (function < LORIS_HEAP_FUNCTIONS)
@@ -120,11 +122,20 @@ __weak __noinline int leave_allocation(struct open_allocation *call)
     return 0;
 }
 
+/* Whether it is where return probes lead to, ours or another's, that came after the entry. */
+static __always_inline bool is_trampoline(u64 address)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    u64 page = BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr);
+    return page && address - page < 4096;
+}
+
 /*
  * Drops what cannot be open any more when the thread is at the stack pointer, with a function of
  * its own (NO_PROBE: none). User stacks grow down: a call below is gone, one at the same place is
- * when it is of the same function; another may have tail-called. What an exception may have left
- * is gone when its return address is no longer where it was.
+ * when it is of the same function, or of a target that has gone, whose returns nobody sees; another
+ * may have tail-called. What an exception may have left is gone when its return address is no
+ * longer where it was, nor a return probe in its place.
  */
 __weak __noinline int is_gone(struct open_allocation *call, u64 stack_pointer, u32 cookie)
 {
@@ -132,11 +143,11 @@ __weak __noinline int is_gone(struct open_allocation *call, u64 stack_pointer, u
     if (!call || call->frame < stack_pointer)
         return 1;
     if (call->frame == stack_pointer)
-        return call->cookie == cookie;
+        return call->cookie == cookie || !target_is_current(call->cookie);
     if (!call->return_address)
         return 0;
     return bpf_probe_read_user(&now, sizeof(now), (void *)call->frame) ||
-           now != call->return_address;
+           (now != call->return_address && !is_trampoline(now));
 }
 
 __weak __noinline int drop_gone(struct heap_thread *thread, u64 stack_pointer, u32 cookie)
@@ -255,6 +266,7 @@ static __always_inline void release(struct heap_thread *thread, struct loris_hea
     u64 size = 0;
     if (!row) {
         ledger_add(ledger->released, 1);
+        ledger_add(ledger->rowless, 1);
         return;
     }
     /* A delete that jumps to another, or calls free, is at the same place of the stack or below. */
@@ -427,9 +439,11 @@ static __always_inline struct loris_heap_row *row_in_slot(struct task_struct *ta
     return bpf_map_lookup_elem(&heap_rows, &key);
 }
 
-/* The blocks went with the address space; who sweeps the table finds them by its number. */
+/* The blocks went with the address space; who sweeps the table finds them by its number, and waits
+ * while there is none. */
 static __always_inline void empty_space(struct loris_heap_row *row)
 {
+    store_last(&row->space, 0);
     row->space = next_id();
     ledger_add(row->vanished, row->live_count);
     row->live_count = 0;

@@ -39,7 +39,7 @@ MAP_OF(heap_blocks_map, BPF_MAP_TYPE_HASH, 1, 0, struct loris_heap_block, u64);
 MAP_OF(heap_sizes_map, BPF_MAP_TYPE_HASH, 1, 0, struct loris_heap_size, u64);
 MAP_OF(heap_ledger_map, BPF_MAP_TYPE_PERCPU_ARRAY, LORIS_HEAP_TARGETS_MAX, 0, u32,
        struct loris_heap_ledger);
-MAP_OF(heap_last_id_map, BPF_MAP_TYPE_ARRAY, 1, 0, u32, u32); /* of rows and address spaces */
+MAP_OF(heap_last_id_map, BPF_MAP_TYPE_ARRAY, 1, 0, u32, u64); /* of rows and address spaces */
 MAP_OF(heap_targets_map, BPF_MAP_TYPE_ARRAY, LORIS_HEAP_TARGETS_MAX, 0, u32, u32); /* 0: none */
 MAP_OF(heap_threads_map, BPF_MAP_TYPE_TASK_STORAGE, 0, BPF_F_NO_PREALLOC, int, struct heap_thread);
 
@@ -76,10 +76,10 @@ static __always_inline struct loris_heap_ledger *ledger_of_cookie(u32 cookie)
 
 static const struct loris_heap_row empty_row;
 
-static __always_inline u32 next_id(void)
+static __always_inline u64 next_id(void)
 {
     u32 zero = 0;
-    u32 *last_id = bpf_map_lookup_elem(&heap_last_id, &zero);
+    u64 *last_id = bpf_map_lookup_elem(&heap_last_id, &zero);
     return last_id ? __sync_fetch_and_add(last_id, 1) + 1 : 0;
 }
 
@@ -95,23 +95,18 @@ static __always_inline struct loris_heap_row *make_row(const struct loris_heap_k
     return row;
 }
 
-/* The row of the current process; NULL, and counted, when there is no room for it. */
+/* The row of the current process; NULL: there is no room for it. */
 static __always_inline struct loris_heap_row *row_here(u32 cookie)
 {
     struct task_struct *task = bpf_get_current_task_btf();
     const struct loris_heap_key key = {cookie_target(cookie), task->tgid, task_start_tick(task)};
     struct loris_heap_row *row = bpf_map_lookup_elem(&heap_rows, &key);
-    if (!row || !row->id || !row->space)
-        row = make_row(&key);
-    struct loris_heap_ledger *ledger = row ? NULL : ledger_of_cookie(cookie);
-    if (ledger)
-        ledger_add(ledger->rowless, 1);
-    return row;
+    return row && row->id && row->space ? row : make_row(&key);
 }
 
 static __always_inline void sketch_size(struct loris_heap_row *row, u64 size)
 {
-    const struct loris_heap_size key = {row->id, sketch_bucket(size)};
+    const struct loris_heap_size key = {.row = row->id, .bucket = sketch_bucket(size)};
     u64 *count = bpf_map_lookup_elem(&heap_sizes, &key);
     if (!count) {
         const u64 none = 0;

@@ -19,6 +19,16 @@
 #define store_last(to, value) ((void)__sync_lock_test_and_set(to, value))
 #endif
 
+/*
+ * Whether the tracepoints of slab caches have the cache as an argument: 11e9734bcb6a
+ * ("mm/slab_common: unify NUMA and UMA version of tracepoints"), 6.1. Before, that of frees has its
+ * name there (3544de8ee6e4, 5.13), an address as well, and that of allocations a size.
+ */
+static __always_inline bool tracepoints_tell_cache(void)
+{
+    return bpf_core_type_exists(struct trace_event_raw_kmem_cache_alloc);
+}
+
 /* x86: the thread entered the kernel through a 32-bit entry, whose syscall numbers differ. */
 #define COMPAT_TS_COMPAT 0x0002
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The kernel's own allocators: slab objects by cache, pages by order. No object is followed. */
 #include "loris/kmem.h"
+#include "kernel_compat.bpf.h"
 #include "ledger.bpf.h"
 
 #include <bpf/bpf_core_read.h>
@@ -74,14 +75,11 @@ static __always_inline void count_free(struct loris_kmem_counts *counts)
         ledger_add(ledger->unnamed_frees, 1);
 }
 
-/*
- * These are raw tracepoints, because 6.1 lets no BTF program read an argument of type const void *.
- * Their arguments name the cache since 11e9734bcb6a ("mm/slab_common: unify NUMA and UMA version of
- * tracepoints"), 6.1; what older kernels have there is no address.
+/* These are raw tracepoints, because 6.1 lets no BTF program read an argument of type const void *.
  */
 static __always_inline struct loris_kmem_counts *counts_of_cache(u64 cache)
 {
-    return LORIS_KMEM_IS_CACHE(cache) ? counts_of(cache, (struct kmem_cache *)cache) : NULL;
+    return tracepoints_tell_cache() ? counts_of(cache, (struct kmem_cache *)cache) : NULL;
 }
 
 SEC("raw_tp/kmem_cache_alloc")

@@ -133,6 +133,18 @@ struct bpf_uprobe_multi_run_ctx {
     struct bpf_uprobe *uprobe;
 };
 
+struct xol_area {
+    unsigned long vaddr; /* of the page that uprobes add to a process */
+};
+
+struct uprobes_state {
+    struct xol_area *xol_area;
+};
+
+struct mm_struct {
+    struct uprobes_state uprobes_state;
+};
+
 struct task_struct {
     struct bpf_run_ctx *bpf_ctx;
     struct thread_info thread_info;
@@ -144,6 +156,7 @@ struct task_struct {
     u64 start_boottime;
     struct task_struct *group_leader;
     struct task_struct *real_parent;
+    struct mm_struct *mm;
     char comm[16];
     struct signal_struct *signal;
     struct css_set *cgroups;
@@ -167,6 +180,11 @@ struct request {
 };
 
 struct linux_binprm;
+
+/* Of a tracepoint that names its cache, since 6.1. */
+struct trace_event_raw_kmem_cache_alloc {
+    unsigned long call_site;
+};
 
 struct kmem_cache {
     unsigned int object_size;

@@ -55,8 +55,8 @@ struct loris_heap_key {
  * A block is in the table of blocks, or it is untracked because that was full.
  */
 struct loris_heap_row {
-    __u32 id;    /* never another row's */
-    __u32 space; /* of the address space: another one after an exec; never another row's */
+    __u64 id;    /* never another row's */
+    __u64 space; /* of the address space: another one after an exec; never another row's */
     __u32 exited;
     __u32 reserved;
     __u64 calls[LORIS_HEAP_FUNCTIONS]; /* that returned; of releases: that were entered */
@@ -81,19 +81,19 @@ struct loris_heap_row {
 /* A block of a process that is alive. */
 struct loris_heap_block {
     __u64 address;
-    __u32 space;
-    __u32 reserved;
+    __u64 space;
 };
 
 /* How often a size was asked for: a bucket of loris/sketch.h. */
 struct loris_heap_size {
-    __u32 row;
+    __u64 row;
     __u32 bucket;
+    __u32 reserved;
 };
 
 /*
  * Per target slot, summed over CPUs. At rest: entered = returned + abandoned + in flight, and
- * returned = calls of what allocates over all rows, folded ones included, + rowless.
+ * returned + released = calls over all rows, folded ones included, + rowless.
  */
 struct loris_heap_ledger {
     __u64 entered; /* calls that allocate, outermost ones */
@@ -101,14 +101,14 @@ struct loris_heap_ledger {
     __u64 abandoned; /* left by longjmp, or the thread ended; not those of new, which failed */
     __u64 released;  /* calls that free */
     __u64 nested;    /* within, or on behalf of, a call that is counted */
-    __u64 rowless;   /* the table of processes had no room, allocations and frees */
+    __u64 rowless;   /* part of returned and released: the table of processes had no room */
     __u64 filtered;
     __u64 too_deep;   /* part of abandoned */
-    __u64 no_storage; /* part of abandoned */
+    __u64 no_storage; /* of the thread; those that allocate are part of abandoned */
 };
 
 _Static_assert(sizeof(struct loris_heap_key) == 12, "heap key layout");
-_Static_assert(sizeof(struct loris_heap_row) == 16 + 8 * (12 + 10 + 15), "heap row layout");
+_Static_assert(sizeof(struct loris_heap_row) == 24 + 8 * (12 + 10 + 15), "heap row layout");
 _Static_assert(sizeof(struct loris_heap_ledger) == 9 * 8, "heap ledger layout");
 _Static_assert(sizeof(struct loris_heap_block) == 16, "heap block layout");
-_Static_assert(sizeof(struct loris_heap_size) == 8, "heap size layout");
+_Static_assert(sizeof(struct loris_heap_size) == 16, "heap size layout");

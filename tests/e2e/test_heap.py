@@ -263,6 +263,24 @@ def says_how_many_blocks_found_no_room():
                f"{status['memory_used']} bytes of {status['memory_budget']}")
 
 
+def calls_of_processes_without_a_row_are_in_the_ledger():
+    with _own_library("libc.so.6") as library, Agent("memory_budget: 24MiB\n") as agent:
+        agent.wait_ready()
+        agent.attach(f"heap:{library}")
+        with _through(library, "heap", "mode=crowd", "n=800", "older=1") as running:
+            running.go()
+            running.line("done")
+            ledger = _ledger_of(agent)
+            [row] = _heap_rows(agent, by="none")
+            calls = sum(function["calls"] for function in row["functions"].values())
+            expect(ledger["rowless"] > 0, f"some found no room: {ledger}")
+            expect_equal(ledger["returned"] + ledger["released"], calls + ledger["rowless"],
+                         "every call is in a row or found none")
+            expect(calls + ledger["rowless"] >= 800 * 5, "calls")
+            _identities_hold(row)
+    return f"{ledger['rowless']} calls found no row"
+
+
 def new_and_delete_in_all_their_forms():
     with _own_library("libstdc++.so.6") as library:
         before, after, _ = _difference(library, "n=50", "failures=20", "leaks=7", name="heap_cxx")
@@ -272,6 +290,22 @@ def new_and_delete_in_all_their_forms():
     expect_equal((after["live_count"], after["live_bytes"]), (7, 7000), "what lives")
     expect_equal(after["bytes"], 50 * 280 + 20 * 8 + 7000, "bytes asked for")
     expect_equal((after["frees"], after["frees_older"]), (50 * 6 + 20, 0), "frees")
+
+
+def a_return_probe_on_new_changes_no_number():
+    with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
+        libc = pathlib.Path(shutil.copy(LIBRARIES / "libc.so.6", cxx.parent))
+        agent.wait_ready()
+        agent.attach(f"heap:{cxx}", force=True)
+        agent.attach(f"heap:{libc}")
+        with _through(cxx, "heap_cxx", "n=30", "leaks=5") as running:
+            running.go()
+            running.line("done")
+            [row] = _heap_rows(agent, pid=running.pid, object=str(cxx))
+            expect_equal(row["functions"]["new"], {"calls": 30 * 6 + 5, "failures": 0}, "new")
+            expect_equal((row["live_count"], row["live_bytes"]), (5, 5000), "what lives")
+            expect_equal(row["frees_older"], 0, "frees of older blocks")
+            _identities_hold(row)
 
 
 def new_within_malloc_counts_once_for_each_target():
@@ -396,6 +430,27 @@ def lets_go_of_a_library_that_is_written_to():
         wait_for(lambda: agent.call("Heap")["targets"][0].get("attach"), what="it is there again")
         before, after, _ = _difference(library, "n=100", agent=agent)
         expect_equal(_gained(before, after, "live_count"), 50, "blocks of the new one")
+
+
+def a_new_library_that_is_written_to_leaves_the_old_one_watched():
+    with _own_library("libc.so.6") as library, Agent() as agent:
+        agent.wait_ready()
+        agent.attach(f"heap:{library}")
+        with _through(library, "heap", "n=10") as on_the_old:
+            code = library.read_bytes()
+            fresh = library.with_name("fresh")
+            shutil.copy(library, fresh)
+            os.rename(fresh, library)
+            wait_for(lambda: "its file has changed;" in agent.stderr(), what="the agent notices")
+            library.write_bytes(b"no library")
+            wait_for(lambda: "cannot be watched" in agent.stderr(), what="the agent lets go")
+            library.write_bytes(code)
+            wait_for(lambda: agent.call("Heap")["targets"][0].get("attach"),
+                     what="it is there again")
+            on_the_old.go()
+            on_the_old.line("done")
+            expect_equal(_row_of(agent, on_the_old.pid)["functions"]["malloc"]["calls"], 20,
+                         "calls of the old one")
 
 
 def says_what_cannot_be_watched():

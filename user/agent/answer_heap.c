@@ -22,7 +22,7 @@ struct query {
 
 /* Which group of the answer a row of the kernel's went to. */
 struct row_group {
-    uint32_t row;
+    uint64_t row;
     struct heap_key key;
 };
 
@@ -89,8 +89,8 @@ static void add_group(struct answer *answer, const struct heap_group *from, bool
 
 static int by_row(const void *left, const void *right)
 {
-    uint32_t a = ((const struct row_group *)left)->row;
-    uint32_t b = ((const struct row_group *)right)->row;
+    uint64_t a = ((const struct row_group *)left)->row;
+    uint64_t b = ((const struct row_group *)right)->row;
     return a < b ? -1 : a > b;
 }
 

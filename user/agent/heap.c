@@ -13,6 +13,8 @@
 #define SECOND_NS  1000000000ull
 #define FOLDED_MAX 256 /* units, times targets */
 
+#define FILE_WAIT_MAX_NS (16 * SECOND_NS)
+
 #define RATE_LEAST_S 0.5 /* what happened in less is no rate */
 
 /* What the tables take of an allocation and of a free, beside the probes: as much as a timed probe
@@ -171,11 +173,23 @@ static int attach_slot(struct agent *agent, uint32_t slot, const struct attach_r
     return error;
 }
 
+/* Reading a large file takes long, so that is not done every second. */
+static void wait_for_file(struct heap_target *target, const struct diag *diag, uint64_t now_ns)
+{
+    if (!target->wait_ns)
+        log_line(LOG_WARNING, "%s: its file has changed and cannot be watched: %s",
+                 target->request.target.text, diag->what);
+    target->wait_ns = target->wait_ns ? 2 * target->wait_ns : SECOND_NS;
+    if (target->wait_ns > FILE_WAIT_MAX_NS)
+        target->wait_ns = FILE_WAIT_MAX_NS;
+    target->look_ns = now_ns + target->wait_ns;
+}
+
 /*
  * A file that was written to in place has its instructions elsewhere: its probes go at once. One
  * that was replaced is still what older processes run on.
  */
-static void follow_file(struct agent *agent, struct heap_target *target)
+static void follow_file(struct agent *agent, struct heap_target *target, uint64_t now_ns)
 {
     struct diag diag = {0};
     struct heap_watch *fresh = NULL;
@@ -188,16 +202,17 @@ static void follow_file(struct agent *agent, struct heap_target *target)
         return;
     if (state == HEAP_WATCH_REWRITTEN)
         heap_watch_free(take_ptr(target->watch));
-    bool is_first_try = !target->is_waiting;
-    int error = new_watch(agent, target, &report, &fresh, &diag);
-    target->is_waiting = error != 0;
-    if (error && is_first_try)
-        log_line(LOG_WARNING, "%s: its file has changed and cannot be watched: %s",
-                 target->request.target.text, diag.what);
-    if (error)
+    if (target->wait_ns && now_ns < target->look_ns)
         return;
-    heap_watch_free(target->older);
-    target->older = target->watch;
+    if (new_watch(agent, target, &report, &fresh, &diag)) {
+        wait_for_file(target, &diag, now_ns);
+        return;
+    }
+    target->wait_ns = 0;
+    if (target->watch) {
+        heap_watch_free(target->older);
+        target->older = target->watch;
+    }
     target->watch = fresh;
     log_line(LOG_INFO, "%s: its file has changed; %u functions are watched",
              target->request.target.text, report.attached);
@@ -237,8 +252,9 @@ int heap_attach(struct agent *agent, const struct attach_request *request,
 struct pass {
     struct agent *agent;
     uint64_t now_ns;
-    uint32_t last_id; /* spaces above it came since */
-    uint32_t *spaces; /* that live, ascending once sorted */
+    uint64_t last_id;  /* spaces above it came since */
+    bool is_unsettled; /* a space up to it may not be in its row yet */
+    uint64_t *spaces;  /* that live, ascending once sorted */
     size_t spaces_count, spaces_max;
     struct ended {
         struct loris_heap_key key;
@@ -285,13 +301,18 @@ static void observe_live(struct pass *pass, const struct loris_heap_key *key,
     if (group->counts.space && group->counts.space != row->space)
         pass->agent->heap->sweep_due = true;
     group->counts = *row;
-    heap_growth_observe(&group->growth, row->live_bytes, pass->now_ns, config->window_slice_ns);
+    heap_growth_observe(&group->growth, row->live_bytes, pass->now_ns,
+                        config->window_slices * config->window_slice_ns);
 }
 
 static void on_row(const struct loris_heap_key *key, const struct loris_heap_row *row,
                    void *context)
 {
     struct pass *pass = context;
+    if (!row->id || !row->space) {
+        pass->is_unsettled = true;
+        return;
+    }
     bool is_current = heap_target_find(pass->agent->heap, key->target) != NULL;
     if (is_current && !row->exited) {
         observe_live(pass, key, row);
@@ -308,15 +329,15 @@ static void on_row(const struct loris_heap_key *key, const struct loris_heap_row
 
 static int by_row_id(const void *left, const void *right)
 {
-    uint32_t a = ((const struct ended *)left)->row.id;
-    uint32_t b = ((const struct ended *)right)->row.id;
+    uint64_t a = ((const struct ended *)left)->row.id;
+    uint64_t b = ((const struct ended *)right)->row.id;
     return a < b ? -1 : a > b;
 }
 
 static int by_number(const void *left, const void *right)
 {
-    uint32_t a = *(const uint32_t *)left;
-    uint32_t b = *(const uint32_t *)right;
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
     return a < b ? -1 : a > b;
 }
 
@@ -358,7 +379,7 @@ static int fold_ended(struct pass *pass)
     return heap_counters_sizes(heap->counters, on_size, pass);
 }
 
-static bool space_lives(uint32_t space, void *context)
+static bool space_lives(uint64_t space, void *context)
 {
     const struct pass *pass = context;
     return space > pass->last_id ||
@@ -370,7 +391,7 @@ static int sweep(struct pass *pass)
 {
     struct agent_heap *heap = pass->agent->heap;
     bool at_end = false;
-    if (!heap->is_sweeping && !heap->sweep_due)
+    if (pass->is_unsettled || (!heap->is_sweeping && !heap->sweep_due))
         return 0;
     if (!heap->is_sweeping)
         heap->sweep_due = false;
@@ -443,7 +464,7 @@ void heap_upkeep(struct agent *agent, uint64_t now_ns)
         if (!heap->targets[slot].id)
             continue;
         observe_cost(agent, slot, seconds);
-        follow_file(agent, &heap->targets[slot]);
+        follow_file(agent, &heap->targets[slot], now_ns);
     }
     heap->upkeep_ns = now_ns;
 }

@@ -24,7 +24,8 @@ struct heap_target {
     double rate_per_s;
     double cost_ratio; /* of one CPU */
     bool is_dear_told;
-    bool is_waiting; /* for a file that can be watched */
+    uint64_t wait_ns; /* between two looks for a file that can be watched; 0: it is watched */
+    uint64_t look_ns; /* the next one */
 };
 
 struct agent_heap {

@@ -93,7 +93,6 @@ int kmem_attach(struct agent *agent, const struct attach_request *request,
         error = link_all(agent, kind, reterr_diag);
     if (error)
         return error;
-    agent->kmem->attached_ns[kind] = agent_now_ns();
     agent->kmem->calls[kind] = 0;
     report->attached++;
     return 0;

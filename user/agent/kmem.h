@@ -19,8 +19,7 @@ enum kmem_kind {
 
 struct agent_kmem {
     struct link_set links[KMEM_KINDS]; /* attached while there are some */
-    uint64_t attached_ns[KMEM_KINDS];
-    uint64_t calls[KMEM_KINDS]; /* at the last upkeep */
+    uint64_t calls[KMEM_KINDS];        /* at the last upkeep */
     double rate_per_s[KMEM_KINDS];
     uint64_t upkeep_ns;
 };

@@ -14,7 +14,7 @@
 /* Elements of hash maps: header, key, value, up to two bucket heads. */
 #define HEAP_BLOCK_BYTES (48 + 16 + 8 + 32)
 #define HEAP_ROW_BYTES   (48 + 16 + sizeof(struct loris_heap_row) + 32)
-#define HEAP_SIZE_BYTES  (48 + 8 + 8 + 32)
+#define HEAP_SIZE_BYTES  (48 + 16 + 8 + 32)
 
 static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
 {

@@ -210,8 +210,10 @@ uint64_t heap_counts_succeeded(const struct loris_heap_row *counts)
 /* --- growth ---------------------------------------------------------------------------------- */
 
 void heap_growth_observe(struct heap_growth *growth, int64_t live_bytes, uint64_t now_ns,
-                         uint64_t interval_ns)
+                         uint64_t window_ns)
 {
+    /* The oldest is as old as the window when the newest is about to be followed by another. */
+    uint64_t interval_ns = window_ns / (HEAP_GROWTH_POINTS - 2);
     if (growth->count && now_ns - growth->at_ns[growth->count - 1] < interval_ns)
         return;
     if (growth->count == HEAP_GROWTH_POINTS) {

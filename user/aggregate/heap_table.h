@@ -65,9 +65,9 @@ uint64_t heap_counts_calls(const struct loris_heap_row *counts); /* of what allo
 uint64_t heap_counts_failures(const struct loris_heap_row *counts);
 uint64_t heap_counts_succeeded(const struct loris_heap_row *counts);
 
-/* Remembers what is live, at most once in interval_ns. */
+/* Remembers what is live, as often as it takes to look back window_ns. */
 void heap_growth_observe(struct heap_growth *growth, int64_t live_bytes, uint64_t now_ns,
-                         uint64_t interval_ns);
+                         uint64_t window_ns);
 /* From window_ns ago, or since it is known, to now; 0 in the first half second. */
 double heap_growth_per_s(const struct heap_growth *growth, int64_t live_bytes, uint64_t now_ns,
                          uint64_t window_ns);

@@ -74,8 +74,7 @@ int heap_counters_rows(struct heap_counters *counters, heap_row_fn on_row, void 
     while (!batches.is_at_end &&
            (count = next_batch(&batches, counters->keys, counters->rows, ROW_BATCH)) >= 0)
         for (int i = 0; i < count; i++)
-            if (counters->rows[i].id && counters->rows[i].space)
-                on_row(&counters->keys[i], &counters->rows[i], context);
+            on_row(&counters->keys[i], &counters->rows[i], context);
     return count < 0 ? count : 0;
 }
 
@@ -161,7 +160,7 @@ int heap_counters_clear_ledger(struct heap_counters *counters, uint32_t slot)
                : 0;
 }
 
-int heap_counters_last_id(struct heap_counters *counters, uint32_t *ret_id)
+int heap_counters_last_id(struct heap_counters *counters, uint64_t *ret_id)
 {
     uint32_t zero = 0;
     return bpf_map_lookup_elem(map_fd(counters, KERNEL_MAP_HEAP_LAST_ID), &zero, ret_id) ? -errno

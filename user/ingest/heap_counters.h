@@ -18,7 +18,7 @@ int heap_counters_new(const struct kernel_side *side,
 void heap_counters_free(struct heap_counters *counters);
 DEFINE_CLEANUP(struct heap_counters *, heap_counters_free);
 
-/* Every row that has its ids. A row may come twice, or late, where others come and go. */
+/* Every row, even one whose ids are 0 because they are being made. */
 typedef void (*heap_row_fn)(const struct loris_heap_key *key, const struct loris_heap_row *row,
                             void *context);
 int heap_counters_rows(struct heap_counters *counters, heap_row_fn on_row,
@@ -35,7 +35,7 @@ int heap_counters_remove_row(struct heap_counters *counters,
  * Takes out blocks of address spaces that are gone, some thousands in one call; goes on where the
  * last call ended. ret_at_end: it has seen the last block.
  */
-typedef bool (*heap_space_fn)(uint32_t space, void *context); /* whether it lives */
+typedef bool (*heap_space_fn)(uint64_t space, void *context); /* whether it lives */
 int heap_counters_sweep(struct heap_counters *counters, heap_space_fn lives, void *context,
                         bool *ret_at_end) _must_check_;
 
@@ -44,7 +44,7 @@ int heap_counters_ledger(struct heap_counters *counters, uint32_t slot,
                          struct loris_heap_ledger *ret_ledger) _must_check_;
 int heap_counters_clear_ledger(struct heap_counters *counters, uint32_t slot) _must_check_;
 /* Ids of rows and address spaces made from now on are above it. */
-int heap_counters_last_id(struct heap_counters *counters, uint32_t *ret_id) _must_check_;
+int heap_counters_last_id(struct heap_counters *counters, uint64_t *ret_id) _must_check_;
 /* The target of a slot, whose rows the ends of processes are told to; 0: none. */
 int heap_counters_set_target(struct heap_counters *counters, uint32_t slot,
                              uint32_t target) _must_check_;

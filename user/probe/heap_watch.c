@@ -117,6 +117,12 @@ static int find_exits(const struct finding *finding, const struct object_functio
                : function_exits_find(finding->object, function, ret_exits, reterr_diag);
 }
 
+/* new[] that is nothing but a jump to new, which counts it. */
+static bool is_jump(const struct function_exits *exits)
+{
+    return exits->count == 0 && exits->jumps_out > 0;
+}
+
 /* Where an exception may leave the function, its return instructions stand for a return probe. */
 static int add_with_exits(struct finding *finding, const struct object_function *function,
                           enum loris_heap_function kind)
@@ -132,8 +138,8 @@ static int add_with_exits(struct finding *finding, const struct object_function 
         finding->report->forcible = true;
         return 0;
     }
-    if (exits.count == 0 && exits.jumps_out > 0)
-        return 0; /* new[] that is nothing but a jump to new, which counts it */
+    if (is_jump(&exits))
+        return 0;
     int error = add_entry(finding, function, kind);
     for (size_t i = 0; i < exits.count && !error; i++)
         error = place_list_add(&finding->exits,
@@ -145,6 +151,10 @@ static int add_with_exits(struct finding *finding, const struct object_function 
 static int add_with_return(struct finding *finding, const struct object_function *function,
                            enum loris_heap_function kind)
 {
+    struct function_exits exits = {0};
+    struct diag diag = {0};
+    if (kind == LORIS_HEAP_NEW && !find_exits(finding, function, &exits, &diag) && is_jump(&exits))
+        return 0;
     int error = add_entry(finding, function, kind);
     return error ? error
                  : place_list_add(&finding->returns,
@@ -285,7 +295,13 @@ static void on_object(const char *path, const char *seen_path, void *context)
     _cleanup_(finding_done) struct finding finding = {.request = search->request,
                                                       .report = search->report};
     int error = attach_object(search->watch, &finding, path, search->side, search->trials, &diag);
-    if (error && (error != -ENOENT || !search->error)) {
+    if (!error)
+        return;
+    if (finding.entries.count > 0) {
+        search->report->refused += (uint32_t)finding.entries.count;
+        attach_report_add(search->report, "%s is not watched: %s", path, diag.what);
+    }
+    if (error != -ENOENT || !search->error) {
         search->error = error;
         search->diag = diag;
     }

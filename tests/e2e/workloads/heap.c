@@ -107,6 +107,31 @@ static void free_in_child(void **blocks, long n)
         die("waitpid");
 }
 
+/* Children that hold nothing and stay to the end: three calls that allocate, two that free. */
+static void crowd(long n)
+{
+    int done[2], end[2];
+    char byte;
+    if (pipe(done) || pipe(end))
+        die("a pipe");
+    for (long i = 0; i < n; i++) {
+        pid_t child = fork();
+        if (child < 0)
+            die("fork");
+        if (child)
+            continue;
+        close(end[1]);
+        free(take(realloc(take(malloc(size_of(100))), size_of(5000))));
+        free(take(calloc(size_of(10), 20)));
+        if (write(done[1], "", 1) == 1)
+            (void)!read(end[0], &byte, 1);
+        _exit(0);
+    }
+    for (long i = 0; i < n; i++)
+        if (read(done[0], &byte, 1) != 1)
+            die("a child");
+}
+
 static void *hammer(void *count)
 {
     for (long i = 0; i < (long)count; i++) {
@@ -147,6 +172,8 @@ int main(int argc, char **argv)
         free_of_thread(n);
     else if (strcmp(mode, "fork") == 0)
         free_in_child(older, older_count);
+    else if (strcmp(mode, "crowd") == 0)
+        crowd(n);
     else if (strcmp(mode, "hammer") == 0)
         hammer_in_threads(option_number("threads", 2), n);
     else if (strcmp(mode, "exec") == 0)

@@ -138,14 +138,33 @@ static void growth_is_what_was_gained_within_the_window(void **state)
     (void)state;
     struct heap_growth growth = {0};
     for (uint64_t i = 0; i <= 20; i++) /* 100 bytes a second, for 200 s */
-        heap_growth_observe(&growth, (int64_t)(i * 1000), i * 10 * SECOND_NS, 10 * SECOND_NS);
+        heap_growth_observe(&growth, (int64_t)(i * 1000), i * 10 * SECOND_NS, 60 * SECOND_NS);
     double grown = heap_growth_per_s(&growth, 20500, 205 * SECOND_NS, 60 * SECOND_NS);
     assert_true(fabs(grown - 100) < 0.001);
     /* It stands still, and then gives back. */
     for (uint64_t i = 21; i <= 40; i++)
-        heap_growth_observe(&growth, 20000, i * 10 * SECOND_NS, 10 * SECOND_NS);
+        heap_growth_observe(&growth, 20000, i * 10 * SECOND_NS, 60 * SECOND_NS);
     assert_true(heap_growth_per_s(&growth, 20000, 400 * SECOND_NS, 60 * SECOND_NS) == 0);
     assert_true(heap_growth_per_s(&growth, 14000, 400 * SECOND_NS, 60 * SECOND_NS) < -99);
+}
+
+static void the_whole_window_is_looked_back_however_long(void **state)
+{
+    (void)state;
+    static const uint64_t windows_s[] = {2, 10, 60, 600};
+    for (size_t i = 0; i < sizeof(windows_s) / sizeof(windows_s[0]); i++) {
+        struct heap_growth growth = {0};
+        uint64_t window_s = windows_s[i];
+        /* 100 bytes a second, seen once a second, and nothing in the second half of a window. */
+        for (uint64_t at = 0; at <= 4 * window_s; at++)
+            heap_growth_observe(&growth, (int64_t)(100 * at), at * SECOND_NS, window_s * SECOND_NS);
+        int64_t live_bytes = (int64_t)(400 * window_s);
+        for (uint64_t at = 4 * window_s + 1; at <= 4 * window_s + window_s / 2; at++)
+            heap_growth_observe(&growth, live_bytes, at * SECOND_NS, window_s * SECOND_NS);
+        double grown = heap_growth_per_s(
+            &growth, live_bytes, (4 * window_s + window_s / 2) * SECOND_NS, window_s * SECOND_NS);
+        assert_true(grown > 40 && grown < 70);
+    }
 }
 
 static void a_moment_is_no_time_to_grow_in(void **state)
@@ -153,7 +172,7 @@ static void a_moment_is_no_time_to_grow_in(void **state)
     (void)state;
     struct heap_growth growth = {0};
     assert_true(heap_growth_per_s(&growth, 1 << 30, SECOND_NS, 60 * SECOND_NS) == 0);
-    heap_growth_observe(&growth, 0, SECOND_NS, 10 * SECOND_NS);
+    heap_growth_observe(&growth, 0, SECOND_NS, 60 * SECOND_NS);
     assert_true(heap_growth_per_s(&growth, 1 << 30, SECOND_NS + 1, 60 * SECOND_NS) == 0);
 }
 
@@ -166,6 +185,7 @@ int main(void)
         cmocka_unit_test(removing_a_target_leaves_the_others),
         cmocka_unit_test(adds_counts_and_lets_the_dead_hold_nothing),
         cmocka_unit_test(growth_is_what_was_gained_within_the_window),
+        cmocka_unit_test(the_whole_window_is_looked_back_however_long),
         cmocka_unit_test(a_moment_is_no_time_to_grow_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
