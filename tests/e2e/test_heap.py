@@ -481,7 +481,7 @@ def loris_heap_prints_what_the_agent_counts():
             socket = ("--socket", agent.socket_path)
             table = loris("heap", *socket)
             expect_equal(table.returncode, 0, f"exit status ({table.stderr})")
-            expect(re.search(rf" {running.pid} +276 KiB +1,501 ", table.stdout), table.stdout)
+            expect(re.search(rf"\[{running.pid}\] +276 KiB +1,501 ", table.stdout), table.stdout)
             line = json.loads(loris("heap", "--json", "libc*", *socket).stdout or "null")
             expect(line is None, "no object has that name")
             line = json.loads(loris("heap", "--json", *socket).stdout.splitlines()[0])

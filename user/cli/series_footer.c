@@ -123,12 +123,14 @@ static void print_open_calls(const struct coverage *coverage, struct text *out)
 
 static void print_estimated(const struct coverage *coverage, struct text *out)
 {
+    char percent[32];
+    series_view_format_percent(coverage->rank_error, 2, percent);
     if (coverage->rank_error > 0)
-        text_append_format(out, "; not every call was timed: ranks within %.2g %%",
-                           100 * coverage->rank_error);
+        text_append_format(out, "; not every call was timed: ranks within %s", percent);
+    series_view_format_percent(coverage->count_error, 2, percent);
     if (coverage->count_error > 0)
-        text_append_format(out, "%s counts within %.2g %%", coverage->rank_error > 0 ? "," : ";",
-                           100 * coverage->count_error);
+        text_append_format(out, "%s counts within %s", coverage->rank_error > 0 ? "," : ";",
+                           percent);
     if (coverage->observed < 1)
         text_append_format(out, "; attached %.3g %% of the time", 100 * coverage->observed);
     if (!coverage->is_estimated || coverage->rank_error > 0 || coverage->count_error > 0)
@@ -136,12 +138,11 @@ static void print_estimated(const struct coverage *coverage, struct text *out)
     text_append_string(out, "; breakdown estimated");
     if (coverage->not_attributed == 0)
         return;
-    double percent = 100.0 * (double)coverage->not_attributed / (double)coverage->calls;
-    if (percent < 0.1)
+    double share = 100.0 * (double)coverage->not_attributed / (double)coverage->calls;
+    if (share < 0.1)
         text_append_string(out, " (less than 0.1 % of calls counted in the kernel)");
     else
-        text_append_format(out, " (%.*f %% of calls counted in the kernel)", percent < 10.0,
-                           percent);
+        text_append_format(out, " (%.*f %% of calls counted in the kernel)", share < 10.0, share);
 }
 
 void series_view_footer(const json_t *reply, struct text *out)

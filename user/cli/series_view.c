@@ -37,6 +37,15 @@ void series_view_format_exact(uint64_t count, char out[32])
     out[used] = '\0';
 }
 
+void series_view_format_percent(double ratio, int digits, char out[32])
+{
+    double percent = 100 * ratio;
+    if (percent < 99.5)
+        snprintf(out, 32, "%.*g %%", digits, percent);
+    else
+        snprintf(out, 32, "%.0f %%", percent);
+}
+
 void series_view_format_who(const json_t *group, char out[SERIES_WHO_BYTES])
 {
     const char *kind = json_field_string(group, "kind");

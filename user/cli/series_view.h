@@ -26,3 +26,5 @@ uint64_t series_view_calls(const json_t *reply);
 void series_view_format_who(const json_t *group, char out[SERIES_WHO_BYTES]);
 /* "1,234,567" */
 void series_view_format_exact(uint64_t count, char out[32]);
+/* "2.8 %", "160 %": so many digits that count, and never an exponent. */
+void series_view_format_percent(double ratio, int digits, char out[32]);

@@ -164,9 +164,11 @@ static void write_coverage(struct page *page, const struct top_figures *figures)
     write_pair(page, true, "lost", number);
     snprintf(value, sizeof(value), "within %.2f %%", 100 * figures->relative_error);
     write_pair(page, false, "quantiles", value);
-    snprintf(value, sizeof(value), "within %.2g %%", 100 * figures->rank_error);
+    series_view_format_percent(figures->rank_error, 2, number);
+    snprintf(value, sizeof(value), "within %s", number);
     write_pair(page, true, "ranks", figures->rank_error > 0 ? value : "exact");
-    snprintf(value, sizeof(value), "within %.2g %%", 100 * figures->count_error);
+    series_view_format_percent(figures->count_error, 2, number);
+    snprintf(value, sizeof(value), "within %s", number);
     write_pair(page, false, "counts", figures->count_error > 0 ? value : "exact");
     write_pair(page, true, "breakdown", figures->is_estimated ? "estimated" : "exact");
     if (figures->waiting == 0)

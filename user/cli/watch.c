@@ -311,7 +311,7 @@ static void warn_hot(struct watch *watch, const json_t *series)
     for (size_t i = 0; i < told; i++) {
         const json_t *hot = json_array_get(watch->hot, i);
         const char *probe = json_field_string(hot, "probe");
-        char rate[16], processes[48] = "";
+        char rate[16], cost[32], processes[48] = "";
         unsigned count = 0;
         for (size_t k = 0; k < json_array_size(series); k++)
             count += strcmp(json_field_string(json_array_get(series, k), "probe"), probe) == 0;
@@ -319,8 +319,9 @@ static void warn_hot(struct watch *watch, const json_t *series)
             snprintf(processes, sizeof(processes), " in %u process%s", count,
                      count == 1 ? "" : "es");
         format_count(json_field_number(hot, "rate_per_s"), rate);
-        message_say("%s: %s calls/s%s, about %.3g %% of a CPU; %s", probe, rate, processes,
-                    100 * json_field_number(hot, "cost"), json_field_string(hot, "setting"));
+        series_view_format_percent(json_field_number(hot, "cost"), 3, cost);
+        message_say("%s: %s calls/s%s, about %s of a CPU; %s", probe, rate, processes, cost,
+                    json_field_string(hot, "setting"));
     }
     if (all > told) /* hundreds of system calls share what they cost */
         message_say("... and %zu more like these", all - told);

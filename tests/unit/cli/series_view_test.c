@@ -74,6 +74,9 @@ static void footer_says_how_far_ranks_and_counts_may_be_off(void **state)
     assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":800,\"count_error\":0.12,"
                   "\"estimated\":true}]}",
                   "covers all 800 calls; counts within 12 %\n");
+    assert_footer("{\"series\":[{\"probe\":\"a\",\"count\":800,\"count_error\":1.64,"
+                  "\"estimated\":true}]}",
+                  "covers all 800 calls; counts within 164 %\n");
 }
 
 static void footer_says_the_worst_of_all_lines(void **state)
