@@ -27,7 +27,7 @@ TEST_PACKAGES="
 
 # What `make deb` and `make rpm` build with, and what their results are tried in.
 PACKAGE_PACKAGES="
-    debhelper lintian blhc rpm scdoc mandoc man-db debootstrap zsh fish"
+    build-essential debhelper lintian blhc rpm scdoc mandoc man-db debootstrap zsh fish"
 
 # What `make bench` measures loris against. A newer bpftrace and the kernel headers for bcc are
 # unpacked into a folder by the bench itself, for they are of other suites than the system's.

@@ -514,6 +514,7 @@ def check_answers_as_monitoring_plugins_do():
         line = check("warn", 1, "WARNING")
         check("crit", 2, "CRITICAL")
         check("nobody", 3, "UNKNOWN")
+        check("[nf]*", 0, "OK")  # fine and note have something to look at
         check("*", 2, "CRITICAL")
         check("nosuch", 3, "UNKNOWN")
         check("*" * 600, 3, "UNKNOWN")

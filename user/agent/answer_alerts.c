@@ -106,9 +106,13 @@ void answer_alerts(struct varlink_call *call, const json_t *parameters, void *co
     varlink_call_reply(call);
 }
 
-/* The worst comes last: what nobody knows is worse than what may come, and less than what is. */
+/* The worst comes last: what nobody knows any more is worse than what may come, and less than what
+ * is. A rule that has nothing to look at, of a library that nobody here uses, says nothing where
+ * others of the name do. */
 static int badness(const struct alert_rule_view *view)
 {
+    if (view->phase == ALERT_UNKNOWN && !view->unknown)
+        return -1;
     switch (view->phase) {
     case ALERT_INACTIVE:
         return 0;

@@ -42,7 +42,8 @@ static int open_error(const char *path, int error, struct diag *reterr_diag)
     diag_set(reterr_diag, error, "cannot reach the agent on %s: %s", path, strerror(error));
     if (error == ENOENT || error == ECONNREFUSED)
         diag_hint(reterr_diag,
-                  "start it (systemctl start loris), or name its socket with --socket");
+                  "start it (systemctl start loris, or lorisd as root), or name its socket with "
+                  "--socket");
     else if (error == EACCES || error == EPERM)
         diag_hint(reterr_diag, "be root or a member of the group loris");
     return -error;
