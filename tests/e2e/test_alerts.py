@@ -12,8 +12,8 @@ import sys
 from datetime import datetime
 
 from log_collectors import Journald
-from test_heap import _own_library as own_library, _through as through
-from test_log_aggregation import _small_disk as small_disk
+from own_library import own_library, through
+from small_disk import small_disk
 from support import (Agent, LORIS, ROOT, expect, expect_equal, limit, loris, need, run_workload,
                      scratch, user, wait_for, workload)
 

@@ -10,33 +10,9 @@ import resource
 import shutil
 import subprocess
 
-from support import (Agent, Running, Skip, VarlinkError, expect, expect_equal, loris, scratch,
+from own_library import LIBRARIES, own_library, through
+from support import (Agent, Skip, VarlinkError, expect, expect_equal, loris, scratch,
                      wait_for, workload)
-
-LIBRARIES = pathlib.Path("/lib/x86_64-linux-gnu")
-
-
-@contextlib.contextmanager
-def _own_library(name):
-    """A copy that only those load who are told to: nobody else's calls are in its numbers."""
-    with scratch() as folder:
-        path = pathlib.Path(shutil.copy((LIBRARIES / name).resolve(), folder / name))
-        yield path
-
-
-@contextlib.contextmanager
-def _through(library, name, *options):
-    """A workload that uses the library, at its gate."""
-    before = os.environ.get("LD_LIBRARY_PATH")
-    os.environ["LD_LIBRARY_PATH"] = str(library.parent)
-    try:
-        running = Running(name, *options)
-    finally:
-        os.environ.pop("LD_LIBRARY_PATH")
-        if before is not None:
-            os.environ["LD_LIBRARY_PATH"] = before
-    with running:
-        yield running
 
 
 def _heap_rows(agent, **question):
@@ -98,7 +74,7 @@ def _difference(library, *options, agent=None, name="heap"):
         if agent is None:
             agent = stack.enter_context(Agent()).wait_ready()
             agent.attach(f"heap:{library}")
-        running = stack.enter_context(_through(library, name, *options))
+        running = stack.enter_context(through(library, name, *options))
         before = _row_of(agent, running.pid)
         running.go()
         running.line("done")
@@ -109,7 +85,7 @@ def _difference(library, *options, agent=None, name="heap"):
 
 
 def counts_every_allocation_its_bytes_and_what_is_left_of_them():
-    with _own_library("libc.so.6") as library:
+    with own_library("libc.so.6") as library:
         before, after, truth = _difference(library, "n=1000")
     expect_equal(_functions_gained(before, after),
                  {"malloc": (1000, 0), "free": (500, 0)}, "calls")
@@ -127,7 +103,7 @@ def counts_every_allocation_its_bytes_and_what_is_left_of_them():
 
 
 def knows_each_function_and_each_way_to_fail():
-    with _own_library("libc.so.6") as library:
+    with own_library("libc.so.6") as library:
         before, after, _ = _difference(library, "mode=all", "n=1")
     expect_equal(_functions_gained(before, after), {
         "malloc": (5, 1),
@@ -152,7 +128,7 @@ def knows_each_function_and_each_way_to_fail():
 
 
 def counts_frees_of_blocks_that_it_never_saw_apart():
-    with _own_library("libc.so.6") as library, _through(library, "heap", "mode=older",
+    with own_library("libc.so.6") as library, through(library, "heap", "mode=older",
                                                       "n=700") as running:
         with Agent().wait_ready() as agent:
             agent.attach(f"heap:{library}")
@@ -167,7 +143,7 @@ def counts_frees_of_blocks_that_it_never_saw_apart():
 
 
 def a_block_may_be_freed_by_another_thread():
-    with _own_library("libc.so.6") as library:
+    with own_library("libc.so.6") as library:
         before, after, _ = _difference(library, "mode=thread", "n=400")
     # The C library's own: a thread's tables.
     own_count = _gained(before, after, "live_count")
@@ -176,7 +152,7 @@ def a_block_may_be_freed_by_another_thread():
 
 
 def two_threads_at_once_lose_nothing():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         before, after, _ = _difference(library, "mode=hammer", "n=100000", "older=1", "threads=4",
@@ -192,7 +168,7 @@ def two_threads_at_once_lose_nothing():
 
 
 def a_child_that_frees_its_parents_blocks_takes_nothing_from_either():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         before, after, _ = _difference(library, "mode=fork", "n=300", agent=agent)
@@ -203,10 +179,10 @@ def a_child_that_frees_its_parents_blocks_takes_nothing_from_either():
 
 
 def an_exec_takes_its_blocks_and_keeps_its_counts():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
-        with _through(library, "heap", "mode=exec", "n=500") as running:
+        with through(library, "heap", "mode=exec", "n=500") as running:
             before = _row_of(agent, running.pid)
             running.go()
             running.line("ready")  # of the new program: n is 1,000
@@ -220,7 +196,7 @@ def an_exec_takes_its_blocks_and_keeps_its_counts():
 
 
 def what_ended_processes_counted_stays_and_what_they_held_goes():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         for _ in range(3):
@@ -237,12 +213,12 @@ def what_ended_processes_counted_stays_and_what_they_held_goes():
 
 def blocks_of_ended_processes_leave_the_table():
     """It holds some 50,000: six processes that leave 30,000 each fit only when it is tidied."""
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         for _ in range(6):
             def fits():
-                with _through(library, "heap", "mode=none", "n=30000") as running:
+                with through(library, "heap", "mode=none", "n=30000") as running:
                     row = _row_of(agent, running.pid)
                     running.go()
                     running.line("done")
@@ -251,7 +227,7 @@ def blocks_of_ended_processes_leave_the_table():
 
 
 def says_how_many_blocks_found_no_room():
-    with _own_library("libc.so.6") as library, Agent("memory_budget: 24MiB\n") as agent:
+    with own_library("libc.so.6") as library, Agent("memory_budget: 24MiB\n") as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         before, after, _ = _difference(library, "mode=none", "n=60000", agent=agent)
@@ -264,10 +240,10 @@ def says_how_many_blocks_found_no_room():
 
 
 def calls_of_processes_without_a_row_are_in_the_ledger():
-    with _own_library("libc.so.6") as library, Agent("memory_budget: 24MiB\n") as agent:
+    with own_library("libc.so.6") as library, Agent("memory_budget: 24MiB\n") as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
-        with _through(library, "heap", "mode=crowd", "n=800", "older=1") as running:
+        with through(library, "heap", "mode=crowd", "n=800", "older=1") as running:
             running.go()
             running.line("done")
             ledger = _ledger_of(agent)
@@ -282,7 +258,7 @@ def calls_of_processes_without_a_row_are_in_the_ledger():
 
 
 def new_and_delete_in_all_their_forms():
-    with _own_library("libstdc++.so.6") as library:
+    with own_library("libstdc++.so.6") as library:
         before, after, _ = _difference(library, "n=50", "failures=20", "leaks=7", name="heap_cxx")
     calls = 50 * 6 + 20 * 3 + 7
     expect_equal(after["functions"], {"new": {"calls": calls, "failures": 40},
@@ -293,12 +269,12 @@ def new_and_delete_in_all_their_forms():
 
 
 def a_return_probe_on_new_changes_no_number():
-    with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
+    with own_library("libstdc++.so.6") as cxx, Agent() as agent:
         libc = pathlib.Path(shutil.copy(LIBRARIES / "libc.so.6", cxx.parent))
         agent.wait_ready()
         agent.attach(f"heap:{cxx}", force=True)
         agent.attach(f"heap:{libc}")
-        with _through(cxx, "heap_cxx", "n=30", "leaks=5") as running:
+        with through(cxx, "heap_cxx", "n=30", "leaks=5") as running:
             running.go()
             running.line("done")
             [row] = _heap_rows(agent, pid=running.pid, object=str(cxx))
@@ -309,11 +285,11 @@ def a_return_probe_on_new_changes_no_number():
 
 
 def new_within_malloc_counts_once_for_each_target():
-    with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
+    with own_library("libstdc++.so.6") as cxx, Agent() as agent:
         libc = pathlib.Path(shutil.copy(LIBRARIES / "libc.so.6", cxx.parent))
         agent.wait_ready()
         agent.attach(f"heap:{cxx}", f"heap:{libc}")
-        with _through(cxx, "heap_cxx", "n=30", "leaks=5") as running:
+        with through(cxx, "heap_cxx", "n=30", "leaks=5") as running:
             running.go()
             running.line("done")
             rows = {row["target"]: row for row in _heap_rows(agent, pid=running.pid)}
@@ -326,9 +302,9 @@ def new_within_malloc_counts_once_for_each_target():
 
 
 def a_process_is_all_the_allocators_that_it_has():
-    with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
+    with own_library("libstdc++.so.6") as cxx, Agent() as agent:
         libc = shutil.copy(LIBRARIES / "libc.so.6", cxx.parent)
-        with _through(cxx, "heap_cxx", "n=40", "leaks=5") as running:
+        with through(cxx, "heap_cxx", "n=40", "leaks=5") as running:
             agent.wait_ready()
             agent.attach(f"heap:pid:{running.pid}")
             running.go()
@@ -344,7 +320,7 @@ def a_process_is_all_the_allocators_that_it_has():
 
 
 def single_probes_do_the_same_where_there_are_no_multi_links():
-    with _own_library("libc.so.6") as library, \
+    with own_library("libc.so.6") as library, \
             Agent(f"targets:\n  - {{target: 'heap:{library}', attach: uprobe}}\n") as agent:
         agent.wait_ready()
         expect_equal(agent.call("Heap")["targets"][0]["attach"], "uprobe", "how it is attached")
@@ -354,9 +330,9 @@ def single_probes_do_the_same_where_there_are_no_multi_links():
 
 
 def a_filter_lets_only_its_processes_count():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
-        with _through(library, "heap", "n=100") as wanted, _through(library, "heap",
+        with through(library, "heap", "n=100") as wanted, through(library, "heap",
                                                                    "n=100") as other:
             agent.attach(f"heap:{library}", filter={"pids": [wanted.pid]})
             for running in (wanted, other):
@@ -367,7 +343,7 @@ def a_filter_lets_only_its_processes_count():
 
 
 def detaching_leaves_nothing_and_attaching_again_begins_anew():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         _difference(library, "n=100", agent=agent)
@@ -381,12 +357,12 @@ def detaching_leaves_nothing_and_attaching_again_begins_anew():
 
 def comes_and_goes_under_load_and_harms_nobody():
     """Exceptions pass, calls are open whenever the probes go, and no number is of another time."""
-    with _own_library("libstdc++.so.6") as cxx, Agent() as agent:
+    with own_library("libstdc++.so.6") as cxx, Agent() as agent:
         libc = pathlib.Path(shutil.copy(LIBRARIES / "libc.so.6", cxx.parent))
         targets = [f"heap:{cxx}", f"heap:{libc}"]
         agent.wait_ready()
-        with _through(cxx, "heap_cxx", "n=20000", "failures=20000") as throws, \
-                _through(libc, "heap", "mode=hammer", "n=300000", "older=1") as hammers:
+        with through(cxx, "heap_cxx", "n=20000", "failures=20000") as throws, \
+                through(libc, "heap", "mode=hammer", "n=300000", "older=1") as hammers:
             throws.go()
             hammers.go()
             for _ in range(6):
@@ -402,10 +378,10 @@ def comes_and_goes_under_load_and_harms_nobody():
 
 
 def follows_a_library_that_is_replaced():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
-        with _through(library, "heap", "n=10") as on_the_old:
+        with through(library, "heap", "n=10") as on_the_old:
             fresh = library.with_name("fresh")
             shutil.copy(library, fresh)
             os.rename(fresh, library)
@@ -419,7 +395,7 @@ def follows_a_library_that_is_replaced():
 
 
 def lets_go_of_a_library_that_is_written_to():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         code = library.read_bytes()
@@ -433,10 +409,10 @@ def lets_go_of_a_library_that_is_written_to():
 
 
 def a_new_library_that_is_written_to_leaves_the_old_one_watched():
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
-        with _through(library, "heap", "n=10") as on_the_old:
+        with through(library, "heap", "n=10") as on_the_old:
             code = library.read_bytes()
             fresh = library.with_name("fresh")
             shutil.copy(library, fresh)
@@ -473,9 +449,9 @@ def says_what_allocators_have_no_use_for():
 
 
 def loris_heap_prints_what_the_agent_counts():
-    with _own_library("libc.so.6") as library, Agent(f"targets:\n  - heap:{library}\n") as agent:
+    with own_library("libc.so.6") as library, Agent(f"targets:\n  - heap:{library}\n") as agent:
         agent.wait_ready()
-        with _through(library, "heap", "n=1000") as running:
+        with through(library, "heap", "n=1000") as running:
             running.go()
             running.line("done")
             socket = ("--socket", agent.socket_path)
@@ -512,7 +488,7 @@ for load in (0, 1):
     print(in_use(), flush=True)
     sys.stdin.readline()
 """
-    with _own_library("libc.so.6") as library, Agent() as agent:
+    with own_library("libc.so.6") as library, Agent() as agent:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         process = subprocess.Popen(
@@ -548,7 +524,7 @@ def redis_holds_what_it_says():
         raise Skip("redis is not installed")
     needed = subprocess.run(["ldd", server], capture_output=True, text=True).stdout
     name = "libjemalloc.so.2" if "libjemalloc" in needed else "libc.so.6"
-    with _own_library(name) as library, Agent("memory_budget: 128MiB\n") as agent, scratch() as home:
+    with own_library(name) as library, Agent("memory_budget: 128MiB\n") as agent, scratch() as home:
         agent.wait_ready()
         agent.attach(f"heap:{library}")
         socket = home / "redis.sock"

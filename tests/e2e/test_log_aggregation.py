@@ -2,8 +2,6 @@
 """Lines of the agent through log collectors, across rotations, full disks and hostile files."""
 
 import collections
-import contextlib
-import ctypes
 import json
 import os
 import re
@@ -11,6 +9,7 @@ import signal
 import subprocess
 
 from log_collectors import Journald, Rsyslog, SyslogNg
+from small_disk import small_disk
 from support import (LORISD, ROOT, Agent, Running, expect, expect_equal, limit, loris, need, scratch,
                      user, wait_for, workload)
 
@@ -210,29 +209,10 @@ def a_reader_of_stdout_that_sleeps_costs_what_does_not_fit():
             return f"{output['written']} read, {output['failed']} lost and counted"
 
 
-def _keep_mounts_private():
-    """They go with the test's processes, even if it is killed."""
-    clone_newns = 0x00020000
-    expect_equal(ctypes.CDLL(None).unshare(clone_newns), 0, "unshare")
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-
-
-@contextlib.contextmanager
-def _small_disk(folder, options):
-    _keep_mounts_private()
-    disk = folder / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "loris-e2e", disk], check=True)
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
-
-
 @limit(60)
 def a_full_disk_costs_lines_and_nothing_else():
     """Lines that do not fit are counted, no line is torn, collectors see each line once."""
-    with scratch() as folder, _small_disk(folder, "size=512k") as disk:
+    with scratch() as folder, small_disk(folder, "size=512k") as disk:
         file = disk / "summaries.jsonl"
         file.touch()
         config = _config(file, user("many_functions", "fn_00*"))
@@ -279,7 +259,7 @@ def a_full_disk_costs_lines_and_nothing_else():
 
 @limit(30)
 def a_read_only_disk_does_not_keep_the_agent_from_starting():
-    with scratch() as folder, _small_disk(folder, "ro,size=256k") as disk:
+    with scratch() as folder, small_disk(folder, "ro,size=256k") as disk:
         file = disk / "summaries.jsonl"
         with Agent(_config(file, "syscall:getppid")) as agent:
             os.getppid()
