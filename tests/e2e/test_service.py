@@ -135,6 +135,8 @@ def a_wrong_file_on_reload_fails_and_is_said():
         expect(place in done.stderr, f"the command says where: {done.stderr}")
         expect(place in manager.status() and "changed nothing" in manager.status(),
                f"STATUS says where: {manager.status()}")
+        said = loris("--socket", agent.socket_path, "status").stdout
+        expect(f"changed nothing: {place}" in said, f"loris status says where: {said}")
         expect_equal(manager.states(), ["READY", "RELOADING", "READY"], "it goes on")
         steps.tell("calls 100")
         agent.settled(target, entered=200)
@@ -142,6 +144,7 @@ def a_wrong_file_on_reload_fails_and_is_said():
         agent.config_path.write_text(_config(target))
         expect_equal(_reload(agent).returncode, 0, "exit status with the right file")
         expect(manager.status().endswith("healthy"), f"STATUS afterwards: {manager.status()}")
+        expect("reload_failure" not in agent.status(), "loris status afterwards")
 
 
 def only_root_may_reload():

@@ -113,6 +113,8 @@ struct agent {
     sd_event_source **ring_sources;
     size_t ring_sources_count;
 
+    struct diag reload_failure; /* why the last reload changed nothing; empty when it did */
+
     uint64_t look_ns;           /* last time that watched files were looked at */
     uint64_t upkeep_ns;         /* last time of the once-a-second work */
     double upkeep_cpu_s;        /* agent_cpu_s() then */

@@ -418,6 +418,8 @@ void answer_status(struct varlink_call *call, const json_t *parameters, void *co
     json_u64(json, "kernel_missed", agent->probes ? probe_set_missed(agent->probes) : 0);
     write_attach_kinds(agent, json);
     write_capabilities(json);
+    if (agent->reload_failure.what[0])
+        json_string_z(json, "reload_failure", agent->reload_failure.what);
     json_u64(json, "probes_attached", agent->probes ? probe_set_attached(agent->probes) : 0);
     json_u64(json, "series", agent->series ? series_table_figures(agent->series).series_count : 0);
     if (with_probes) {

@@ -139,7 +139,8 @@ int reload_configuration(struct agent *agent, struct diag *reterr_diag)
     else
         log_line(LOG_ERR, "the new configuration changes nothing: %s%s%s", reterr_diag->what,
                  reterr_diag->hint[0] ? "; " : "", reterr_diag->hint);
-    service_manager_reloaded(agent->manager, error ? reterr_diag : NULL);
+    agent->reload_failure = error ? *reterr_diag : (struct diag){0};
+    service_manager_reloaded(agent->manager);
     return error;
 }
 

@@ -29,9 +29,8 @@ struct service_manager {
     sd_event_source *watchdog; /* NULL: nobody asks */
     uint64_t ping_interval_us;
     struct watchdog_look looked;
-    bool is_late;                                          /* said already */
-    char reload_failure[sizeof(((struct diag *)0)->what)]; /* of the last reload, or empty */
-    uint64_t health_ns;                                    /* when it was looked at */
+    bool is_late;       /* said already */
+    uint64_t health_ns; /* when it was looked at */
     bool told_healthy;
     bool is_busy;     /* starting or reloading */
     uint64_t told_ns; /* 0: not ready yet */
@@ -64,10 +63,10 @@ static void describe(const struct service_manager *manager, bool healthy, char o
                  agent->targets_count, refused == 1 ? "is" : "are");
     else if (!healthy)
         snprintf(health, sizeof(health), "degraded, see `loris status`");
-    bool failed = manager->reload_failure[0];
+    const char *failure = agent->reload_failure.what;
     snprintf(out, STATUS_BYTES, "watching %u function%s, %s calls, %s%s%s", watched,
              watched == 1 ? "" : "s", calls, health,
-             failed ? "; the last reload changed nothing: " : "", manager->reload_failure);
+             failure[0] ? "; the last reload changed nothing: " : "", failure);
 }
 
 /* state: lines that go with it, each with its end, or "". */
@@ -183,13 +182,10 @@ void service_manager_reloading(struct service_manager *manager)
                      agent_now_ns() / 1000);
 }
 
-void service_manager_reloaded(struct service_manager *manager, const struct diag *failure)
+void service_manager_reloaded(struct service_manager *manager)
 {
-    if (!manager)
-        return;
-    snprintf(manager->reload_failure, sizeof(manager->reload_failure), "%s",
-             failure ? failure->what : "");
-    tell(manager, "READY=1\n");
+    if (manager)
+        tell(manager, "READY=1\n");
 }
 
 void service_manager_stopping(struct service_manager *manager)

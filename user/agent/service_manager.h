@@ -19,9 +19,8 @@ DEFINE_CLEANUP(struct service_manager *, service_manager_free);
 
 void service_manager_ready(struct service_manager *manager);
 void service_manager_reloading(struct service_manager *manager);
-/* failure: NULL, or why the configuration changed nothing; it stays in the status until one does.
- */
-void service_manager_reloaded(struct service_manager *manager, const struct diag *failure);
+/* Successful or not: reload_failure of the agent is in the status until a reload succeeds. */
+void service_manager_reloaded(struct service_manager *manager);
 void service_manager_stopping(struct service_manager *manager);
 /* A target was attached or detached: during a start or reload, asks for time for the next one;
  * otherwise says that it still works, for there may be many. */

@@ -179,6 +179,11 @@ static void print_status(const struct invocation *invocation, const json_t *repl
     text_append_sanitized(out, json_field_string(reply, "health"));
     text_append(out, "\n", 1);
     print_reasons(reply, out);
+    if (json_field_has(reply, "reload_failure")) {
+        text_append_string(out, "reload    the last one changed nothing: ");
+        text_append_sanitized(out, json_field_string(reply, "reload_failure"));
+        text_append_string(out, "\n");
+    }
     print_agent(reply, out);
     print_probes(reply, out);
     print_refused(reply, out);
