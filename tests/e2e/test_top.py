@@ -114,9 +114,9 @@ def sorts_by_keys():
         lines = terminal.wait(lambda lines: _order(lines)[:1] == ["quick"], "sorted by count")
         expect("▼COUNT" in lines[3], f"no sign at the title: {lines[3]!r}")
         terminal.keys("6")
-        lines = terminal.wait(lambda lines: _order(lines)[:1] == ["fails"], "sorted by errors")
-        expect("▼ERR%" in lines[3] and 10 < float(_row(lines, "fails").split()[-1]) < 50,
-               f"errors: {lines}")
+        # A quarter of them fail; of the first few calls it may be more.
+        terminal.wait(lambda lines: _order(lines)[:1] == ["fails"] and "▼ERR%" in lines[3]
+                      and 20 < float(_row(lines, "fails").split()[-1]) < 30, "sorted by errors")
         terminal.keys("2")
         terminal.wait(lambda lines: _order(lines)[:1] == ["slow"] and "▼P99" in lines[3],
                       "sorted by p99")

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/whole_file.h"
+
 static int write_bytes(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -54,23 +56,6 @@ int alert_file_write(const char *path, const char *bytes, size_t length)
     return r;
 }
 
-static int read_bytes(int fd, char *bytes, size_t capacity, size_t *ret_length)
-{
-    size_t length = 0;
-    while (length < capacity) {
-        ssize_t got = read(fd, bytes + length, capacity - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            break;
-        length += (size_t)got;
-    }
-    *ret_length = length;
-    return 0;
-}
-
 int alert_file_read(const char *path, json_t **ret_object)
 {
     struct stat status;
@@ -85,7 +70,7 @@ int alert_file_read(const char *path, json_t **ret_object)
     _cleanup_free_ char *bytes = malloc(capacity + 1);
     if (!bytes)
         return -ENOMEM;
-    int r = read_bytes(fd, bytes, capacity, &length);
+    int r = whole_file_read(fd, bytes, capacity, &length);
     if (r < 0)
         return r;
     json_t *object = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, NULL);

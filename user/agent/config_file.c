@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/whole_file.h"
+
 /* A full disk, a directory, a device: said before the parser could be confused by it. */
 static int open_file(const char *path, struct stat *ret_status, struct diag *reterr_diag)
 {
@@ -37,18 +39,9 @@ static int read_file(const char *path, char **ret_bytes, size_t *ret_length,
     if (!bytes)
         return diag_set(reterr_diag, ENOMEM, "%.300s: not enough memory to read it", path);
     size_t length = 0;
-    while (length < capacity) {
-        ssize_t got = read(fd, bytes + length, capacity - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            int error = errno;
-            return diag_set(reterr_diag, error, "%.300s: %s", path, strerror(error));
-        }
-        if (got == 0)
-            break;
-        length += (size_t)got;
-    }
+    int r = whole_file_read(fd, bytes, capacity, &length);
+    if (r < 0)
+        return diag_set(reterr_diag, -r, "%.300s: %s", path, strerror(-r));
     *ret_bytes = take_ptr(bytes);
     *ret_length = length;
     return 0;

@@ -15,7 +15,7 @@
  * takes as much again while it is made and sent. */
 #define SERIES_SHARE_PERCENT 40
 
-uint64_t memory_resident_bytes(void)
+static uint64_t resident_bytes(void)
 {
     unsigned long long size = 0, resident = 0;
     _cleanup_fclose_ FILE *file = fopen("/proc/self/statm", "re");
@@ -31,7 +31,7 @@ uint64_t memory_used_bytes(const struct agent *agent)
         kernel_bytes += kernel_counters_storage_bytes(agent->counters);
     /* The logs are in both. */
     uint64_t mapped = agent->drain ? drain_mapped_bytes(agent->drain) : 0;
-    uint64_t resident = memory_resident_bytes();
+    uint64_t resident = resident_bytes();
     return (resident > mapped ? resident - mapped : 0) + kernel_bytes;
 }
 

@@ -4,8 +4,6 @@
 
 #include "agent/agent.h"
 
-/* Resident bytes of this process. */
-uint64_t memory_resident_bytes(void);
 /* Resident bytes and kernel maps. */
 uint64_t memory_used_bytes(const struct agent *agent);
 

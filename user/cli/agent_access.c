@@ -6,6 +6,7 @@
 #include "base/quantity.h"
 #include "cli/exit_code.h"
 #include "cli/message.h"
+#include "cli/output.h"
 
 int agent_access_open(const struct invocation *invocation, struct query_client **ret_client)
 {
@@ -25,6 +26,24 @@ int agent_access_call(struct query_client *client, const char *method, const jso
     if (r < 0)
         message_diag(&diag);
     return message_exit_code(r);
+}
+
+int agent_access_print_lines(struct query_client *client, const char *method, const char *array,
+                             const json_t *parameters)
+{
+    struct output output;
+    struct diag diag;
+    _cleanup_text_ struct text out = {.max_bytes = QUERY_REPLY_MAX};
+    int r = output_open(NULL, &output);
+    if (r < 0)
+        return output_exit_code(r);
+    r = query_client_call_lines(client, method, parameters, array, AGENT_CALL_TIMEOUT_NS, NULL,
+                                &out, &diag);
+    if (r < 0) {
+        message_diag(&diag);
+        return message_exit_code(r);
+    }
+    return output_exit_code(output_write(&output, &out));
 }
 
 int agent_access_number(const struct invocation *invocation, enum option_id id, const char *name,

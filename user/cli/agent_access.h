@@ -14,6 +14,10 @@ int agent_access_open(const struct invocation *invocation, struct query_client *
 /* One call. Exit code; says what is wrong. */
 int agent_access_call(struct query_client *client, const char *method, const json_t *parameters,
                       json_t **ret_reply);
+/* One call whose reply has an array: to stdout, an element a line, as the agent wrote them. Exit
+ * code; says what is wrong. */
+int agent_access_print_lines(struct query_client *client, const char *method, const char *array,
+                             const json_t *parameters);
 
 /* A number from 1 up given to an option; exit code, absent leaves *value as it is. */
 int agent_access_number(const struct invocation *invocation, enum option_id id, const char *name,

@@ -204,24 +204,6 @@ static int print_rows(const json_t *reply, bool is_kernel)
     return output_exit_code(output_write(&output, &out));
 }
 
-/* Passes on what the agent wrote. */
-static int print_lines(struct query_client *client, const char *method, const json_t *parameters)
-{
-    struct output output;
-    struct diag diag;
-    _cleanup_text_ struct text out = {.max_bytes = QUERY_REPLY_MAX};
-    int r = output_open(NULL, &output);
-    if (r < 0)
-        return output_exit_code(r);
-    r = query_client_call_lines(client, method, parameters, "rows", AGENT_CALL_TIMEOUT_NS, NULL,
-                                &out, &diag);
-    if (r < 0) {
-        message_diag(&diag);
-        return message_exit_code(r);
-    }
-    return output_exit_code(output_write(&output, &out));
-}
-
 static int make_parameters(const struct invocation *invocation, bool is_kernel, json_t *parameters)
 {
     uint64_t pid = 0, limit = 0;
@@ -258,7 +240,7 @@ int command_heap(const struct invocation *invocation)
     if (code != 0)
         return code;
     if (invocation->json)
-        return print_lines(client, method, parameters);
+        return agent_access_print_lines(client, method, "rows", parameters);
     _cleanup_json_ json_t *reply = NULL;
     code = agent_access_call(client, method, parameters, &reply);
     return code != 0 ? code : print_rows(reply, is_kernel);

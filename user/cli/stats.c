@@ -61,24 +61,6 @@ static int print_reply(const struct invocation *invocation, const json_t *reply)
     return output_exit_code(output_write(&output, &out));
 }
 
-/* Passes on what the agent wrote. */
-static int print_lines(struct query_client *client, const json_t *parameters)
-{
-    struct output output;
-    struct diag diag;
-    _cleanup_text_ struct text out = {.max_bytes = QUERY_REPLY_MAX};
-    int r = output_open(NULL, &output);
-    if (r < 0)
-        return output_exit_code(r);
-    r = query_client_call_lines(client, "Stats", parameters, "series", AGENT_CALL_TIMEOUT_NS, NULL,
-                                &out, &diag);
-    if (r < 0) {
-        message_diag(&diag);
-        return message_exit_code(r);
-    }
-    return output_exit_code(output_write(&output, &out));
-}
-
 int command_stats(const struct invocation *invocation)
 {
     _cleanup_json_ json_t *parameters = json_object();
@@ -90,7 +72,7 @@ int command_stats(const struct invocation *invocation)
     if (code != 0)
         return code;
     if (invocation->json)
-        return print_lines(client, parameters);
+        return agent_access_print_lines(client, "Stats", "series", parameters);
     _cleanup_json_ json_t *reply = NULL;
     code = agent_access_call(client, "Stats", parameters, &reply);
     return code != 0 ? code : print_reply(invocation, reply);

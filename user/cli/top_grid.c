@@ -2,13 +2,10 @@
 #include "cli/top_grid.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include <wchar.h>
 
 #include "base/text.h"
-
-#define FORMAT_BYTES 512
 
 /* A character as it may be shown. */
 struct glyph {
@@ -157,17 +154,6 @@ unsigned top_grid_put(struct top_grid *grid, unsigned line, unsigned column, enu
                       const char *string)
 {
     return put_until(grid, line, column, grid->width, style, string);
-}
-
-unsigned top_grid_format(struct top_grid *grid, unsigned line, unsigned column,
-                         enum top_style style, const char *format, ...)
-{
-    char string[FORMAT_BYTES];
-    va_list args;
-    va_start(args, format);
-    int length = vsnprintf(string, sizeof(string), format, args);
-    va_end(args);
-    return length < 0 ? column : top_grid_put(grid, line, column, style, string);
 }
 
 void top_grid_put_right(struct top_grid *grid, unsigned line, unsigned end, enum top_style style,

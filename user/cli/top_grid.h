@@ -47,8 +47,6 @@ size_t top_grid_fit(const struct top_grid *grid, const char *string, size_t widt
 /* Puts a string, as far as the line goes; returns the column after it. */
 unsigned top_grid_put(struct top_grid *grid, unsigned line, unsigned column, enum top_style style,
                       const char *string);
-unsigned top_grid_format(struct top_grid *grid, unsigned line, unsigned column,
-                         enum top_style style, const char *format, ...) _printf_(5, 6);
 /* Ends at the column before `end`. */
 void top_grid_put_right(struct top_grid *grid, unsigned line, unsigned end, enum top_style style,
                         const char *string);
